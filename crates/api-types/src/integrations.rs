@@ -1,0 +1,217 @@
+//! Integrations: what is connected, and how it fares.
+
+use chrono::{DateTime, Utc};
+use domain::health::{Health, RecentSync, Undelivered};
+use domain::integration::{ConnectorType, PartialFailure, Runner, SyncType};
+use domain::schedule::Schedule;
+use domain::sync_log::SyncStatus;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::macros::wire;
+
+wire! {
+    /// A new integration.
+    #[serde(deny_unknown_fields)]
+    pub struct NewIntegration {
+        /// Display name.
+        pub name: String,
+        /// The external system's kind.
+        pub connector_type: ConnectorType,
+        /// What is synchronised.
+        pub sync_type: SyncType,
+        /// Who executes its syncs.
+        pub runner: Runner,
+        /// The connector's own settings.
+        #[serde(default)]
+        pub settings: Value,
+        /// The external system's credentials; write-only.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub credentials: Option<Value>,
+        /// When managed syncs run, or when an external runner's are expected.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub schedule: Option<Schedule>,
+        /// Hours without a completed sync before the light turns red; 48 if left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub freshness_hours: Option<u32>,
+        /// Whether the freshness window counts Norwegian working days only.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub business_days_only: Option<bool>,
+        /// Consecutive failed syncs that open an incident; 2 if left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub failure_threshold: Option<u32>,
+        /// How a sync ends in which some records failed; `error` if left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub partial_failure: Option<PartialFailure>,
+        /// Whether a delivered record may be sent again with new content.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub allow_updates: Option<bool>,
+        /// Address of a record in the organization's own app, with `{id}` and `{type}`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub record_url_template: Option<String>,
+        /// Where an external runner is told about retries.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub retry_webhook_url: Option<String>,
+    }
+
+    /// Changes of an integration; members left out stay, `null` clears.
+    #[serde(deny_unknown_fields)]
+    pub struct IntegrationPatch {
+        /// Display name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub name: Option<String>,
+        /// The connector's own settings, as a whole.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub settings: Option<Value>,
+        /// The external system's credentials; write-only.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub credentials: Option<Value>,
+        /// When managed syncs run.
+        #[serde(default, with = "double_option", skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<Schedule>))]
+        pub schedule: Option<Option<Schedule>>,
+        /// Whether it is paused.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub paused: Option<bool>,
+        /// Hours without a completed sync before the light turns red.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub freshness_hours: Option<u32>,
+        /// Whether the freshness window counts Norwegian working days only.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub business_days_only: Option<bool>,
+        /// Consecutive failed syncs that open an incident.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub failure_threshold: Option<u32>,
+        /// How a sync ends in which some records failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub partial_failure: Option<PartialFailure>,
+        /// Whether a delivered record may be sent again with new content.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub allow_updates: Option<bool>,
+        /// Address of a record in the organization's own app.
+        #[serde(default, with = "double_option", skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+        pub record_url_template: Option<Option<String>>,
+        /// Where an external runner is told about retries.
+        #[serde(default, with = "double_option", skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+        pub retry_webhook_url: Option<Option<String>>,
+    }
+
+    /// An integration in the list.
+    pub struct IntegrationSummary {
+        /// Its id.
+        pub id: Uuid,
+        /// Display name.
+        pub name: String,
+        /// The external system's kind.
+        pub connector_type: ConnectorType,
+        /// What is synchronised.
+        pub sync_type: SyncType,
+        /// Who executes its syncs.
+        pub runner: Runner,
+        /// Whether it is paused.
+        pub paused: bool,
+        /// The light, and why.
+        pub health: Health,
+        /// The latest-started sync that has a finished attempt and is no backfill.
+        pub last_sync: Option<LastSync>,
+        /// Failed syncs in a row, up to now.
+        pub consecutive_failures: i32,
+        /// What has not arrived, with sums by currency.
+        pub undelivered: Undelivered,
+        /// The last 30 syncs, newest first.
+        pub recent: Vec<RecentSync>,
+        /// A sync that is pending or in progress at the moment.
+        pub active_sync_id: Option<Uuid>,
+    }
+
+    /// An integration with its settings.
+    pub struct Integration {
+        /// What the list shows.
+        #[serde(flatten)]
+        pub summary: IntegrationSummary,
+        /// The connector's own settings.
+        pub settings: Value,
+        /// Whether credentials are kept (they are never returned).
+        pub has_credentials: bool,
+        /// When managed syncs run.
+        pub schedule: Option<Schedule>,
+        /// Hours without a completed sync before the light turns red.
+        pub freshness_hours: u32,
+        /// Whether the freshness window counts Norwegian working days only.
+        pub business_days_only: bool,
+        /// Consecutive failed syncs that open an incident.
+        pub failure_threshold: u32,
+        /// How a sync ends in which some records failed.
+        pub partial_failure: PartialFailure,
+        /// Whether a delivered record may be sent again with new content.
+        pub allow_updates: bool,
+        /// Address of a record in the organization's own app.
+        pub record_url_template: Option<String>,
+        /// Where an external runner is told about retries.
+        pub retry_webhook_url: Option<String>,
+        /// When it was created.
+        pub created_at: DateTime<Utc>,
+        /// When its settings last changed.
+        pub updated_at: DateTime<Utc>,
+        /// The open incident, if there is one.
+        pub open_incident_id: Option<Uuid>,
+    }
+
+    /// The last sync of an integration, in short.
+    pub struct LastSync {
+        /// Its id.
+        pub id: Uuid,
+        /// Status of its latest finished attempt.
+        pub status: SyncStatus,
+        /// When it began.
+        pub started_at: DateTime<Utc>,
+        /// When its latest finished attempt ended.
+        pub completed_at: DateTime<Utc>,
+        /// Records in scope.
+        pub records_total: Option<i32>,
+        /// Delivered.
+        pub records_processed: Option<i32>,
+        /// Failed.
+        pub records_failed: Option<i32>,
+        /// Wall-clock milliseconds.
+        pub duration_ms: i64,
+    }
+
+    /// What a connection test found.
+    pub struct ConnectionTest {
+        /// Whether the external system answered as it should.
+        pub ok: bool,
+        /// What was found, in plain English.
+        pub message: String,
+        /// The answer's HTTP status, if there was one.
+        pub http_status_code: Option<i16>,
+        /// Milliseconds until the answer.
+        pub duration_ms: i64,
+    }
+}
+
+/// Tells a member that is left out from one that is `null`.
+mod double_option {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[expect(
+        clippy::option_option,
+        clippy::ref_option,
+        reason = "left out, null and a value are three things; serde's form"
+    )]
+    pub(super) fn serialize<T: Serialize, S: Serializer>(
+        value: &Option<Option<T>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        value.as_ref().and_then(Option::as_ref).serialize(serializer)
+    }
+
+    #[expect(clippy::option_option, reason = "left out, null and a value are three things")]
+    pub(super) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Option<T>>, D::Error> {
+        Option::<T>::deserialize(deserializer).map(Some)
+    }
+}

@@ -1,0 +1,182 @@
+//! What happened to the records of a sync.
+
+use chrono::{DateTime, Utc};
+use domain::record::{RecordError, RecordOutcome, RecordState, Resolution};
+use rust_decimal::Decimal;
+use uuid::Uuid;
+
+use crate::macros::wire;
+use crate::sync_logs::RecordKey;
+
+pub use domain::retry::RetryPreview;
+
+wire! {
+    /// One record's outcome, as a runner reports it.
+    #[serde(deny_unknown_fields)]
+    pub struct RecordReport {
+        /// Its type.
+        pub source_record_type: String,
+        /// Its id.
+        pub source_record_id: Uuid,
+        /// A human label, for example "Claim 1043".
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub label: Option<String>,
+        /// Its amount, as a decimal string.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub amount: Option<Decimal>,
+        /// ISO 4217 code of the amount.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub currency: Option<String>,
+        /// What happened.
+        pub outcome: RecordOutcome,
+        /// The external system's complaints.
+        #[serde(default)]
+        pub errors: Vec<RecordError>,
+        /// HTTP status of the external system's answer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub http_status_code: Option<i64>,
+        /// The external system's id.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub external_reference_id: Option<String>,
+        /// SHA-256 of the canonical payload.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub request_payload_hash: Option<String>,
+    }
+
+    /// Outcomes of an attempt, at most 1,000 a call.
+    #[serde(deny_unknown_fields)]
+    pub struct AppendRecords {
+        /// The attempt that reports.
+        pub attempt: u16,
+        /// What happened.
+        pub records: Vec<RecordReport>,
+    }
+
+    /// How many outcomes were taken.
+    pub struct AppendedRecords {
+        /// Outcomes that were new or changed something.
+        pub accepted: usize,
+        /// Outcomes that said what was known already.
+        pub unchanged: usize,
+        /// Records that another sync has under way; they must not be sent.
+        pub already_active: Vec<RecordKey>,
+    }
+
+    /// One record's latest outcome in a sync.
+    pub struct RecordOutcomeItem {
+        /// Its type.
+        pub source_record_type: String,
+        /// Its id.
+        pub source_record_id: Uuid,
+        /// A human label.
+        pub label: Option<String>,
+        /// Its amount.
+        pub amount: Option<Decimal>,
+        /// ISO 4217 code of the amount.
+        pub currency: Option<String>,
+        /// What happened in this sync, in the latest attempt that touched it.
+        pub outcome: RecordOutcome,
+        /// The attempt it happened in.
+        pub attempt: u16,
+        /// The external system's complaints.
+        pub errors: Vec<RecordError>,
+        /// HTTP status of the external system's answer.
+        pub http_status_code: Option<i16>,
+        /// The external system's id.
+        pub external_reference_id: Option<String>,
+        /// SHA-256 of the payload that was sent.
+        pub request_payload_hash: Option<String>,
+        /// When it happened.
+        pub updated_at: DateTime<Utc>,
+        /// Where the record stands over all syncs, once anything is known of it.
+        pub state: Option<RecordState>,
+        /// Its data changed since it failed.
+        pub changed_since_failure: bool,
+        /// What a person decided about it.
+        pub resolution: Option<RecordResolution>,
+        /// Its address in the organization's own app.
+        pub record_url: Option<String>,
+    }
+
+    /// What a person decided about a record.
+    pub struct RecordResolution {
+        /// The decision.
+        pub resolution: Resolution,
+        /// Why.
+        pub reason: String,
+        /// A voucher or other reference.
+        pub reference: Option<String>,
+        /// Who decided.
+        pub resolved_by: Option<String>,
+        /// When.
+        pub resolved_at: DateTime<Utc>,
+    }
+
+    /// A person's decision about a record.
+    #[serde(deny_unknown_fields)]
+    pub struct ResolveRecord {
+        /// The decision.
+        pub resolution: Resolution,
+        /// Why, 1–1,000 characters.
+        pub reason: String,
+        /// A voucher or other reference; needed for `delivered`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub reference: Option<String>,
+    }
+
+    /// Failed records of a sync that went wrong in the same way.
+    pub struct ErrorGroup {
+        /// Machine-readable code.
+        pub code: String,
+        /// JSON Pointer of the field, where one is known.
+        pub field: Option<String>,
+        /// The field as the external system wrote it.
+        pub field_name: Option<String>,
+        /// The external system's words.
+        pub message: String,
+        /// How many records.
+        pub count: i64,
+        /// One of them.
+        pub sample: RecordOutcomeItem,
+    }
+
+    /// The error groups of a sync, largest first.
+    pub struct ErrorGroups {
+        /// The groups.
+        pub items: Vec<ErrorGroup>,
+    }
+
+    /// One step of a source record's journey.
+    pub struct JourneyStep {
+        /// The sync.
+        pub sync_id: Uuid,
+        /// The integration.
+        pub integration_config_id: Uuid,
+        /// Its name.
+        pub integration_name: String,
+        /// The attempt.
+        pub attempt: u16,
+        /// What happened.
+        pub outcome: RecordOutcome,
+        /// The external system's complaints.
+        pub errors: Vec<RecordError>,
+        /// HTTP status of the external system's answer.
+        pub http_status_code: Option<i16>,
+        /// The external system's id.
+        pub external_reference_id: Option<String>,
+        /// When.
+        pub updated_at: DateTime<Utc>,
+    }
+
+    /// A source record across all syncs, newest first.
+    pub struct RecordJourney {
+        /// Its type.
+        pub source_record_type: String,
+        /// Its id.
+        pub source_record_id: Uuid,
+        /// A human label.
+        pub label: Option<String>,
+        /// The steps.
+        pub items: Vec<JourneyStep>,
+    }
+}

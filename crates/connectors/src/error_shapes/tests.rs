@@ -1,0 +1,153 @@
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+/// One body as a real system wrote it, what had been sent, and what must be understood.
+fn check(name: &str, fixture: &Value) {
+    let body = match &fixture["body"] {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let payloads: Vec<&Value> = fixture["sent"].as_array().unwrap().iter().collect();
+    let batch = fixture["batch"].as_str().map(|member| Some(member).filter(|member| !member.is_empty()));
+    let sent = SentBody { payloads, batch };
+    let found: Vec<Value> = parse_body(body.as_bytes(), fixture["content_type"].as_str())
+        .into_iter()
+        .map(|error| {
+            let place = locate(&error.path, &sent);
+            let mut one = json!({
+                "record": place.record.filter(|_| !error.path.is_empty()),
+                "code": error.code,
+                "field": place.pointer,
+                "field_name": error.field_name,
+                "message": error.message,
+            });
+            if !error.hints.is_empty() {
+                one["hints"] = json!(error.hints);
+            }
+            one
+        })
+        .collect();
+    let in_order = |list: &[Value]| {
+        let mut texts: Vec<String> = list.iter().map(ToString::to_string).collect();
+        texts.sort();
+        texts
+    };
+    let expected = fixture["expect"].as_array().unwrap();
+    assert_eq!(in_order(&found), in_order(expected), "{name}");
+}
+
+#[test]
+fn every_shape_is_understood() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures");
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        check(&name, &serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap());
+        names.push(name);
+    }
+    assert!(names.len() >= 40, "the fixtures are there: {names:?}");
+}
+
+#[test]
+fn echoes_of_what_was_sent_are_not_kept() {
+    let bodies = [
+        json!({ "detail": [{ "type": "x", "loc": ["body", "a"], "msg": "bad", "input": "S3CRET", "ctx": { "v": "S3CRET" } }] }),
+        json!({ "errors": [{ "field": "a", "defaultMessage": "bad", "rejectedValue": "S3CRET" }] }),
+        json!({ "details": [{ "field": "/a", "value": "S3CRET", "issue": "BAD", "description": "bad" }] }),
+        json!({ "errors": [{ "message": "Variable \"$i\" got invalid value \"S3CRET\"; Expected Int." }] }),
+    ];
+    for body in bodies {
+        let found = parse_json(&body);
+        assert_eq!(found.len(), 1, "{body}");
+        assert!(!format!("{found:?}").contains("S3CRET"), "{body}");
+    }
+}
+
+#[test]
+fn everything_is_bounded() {
+    let long = json!({ "errors": [{ "message": "x".repeat(100_000), "field": "f".repeat(5_000), "code": "c".repeat(5_000) }] });
+    let found = parse_json(&long).remove(0);
+    assert_eq!(found.message.len(), MAX_MESSAGE);
+    assert_eq!(found.code.unwrap().len(), MAX_CODE);
+    assert_eq!(found.field_name.unwrap().len(), MAX_NAME);
+
+    let many = Value::Array(vec![json!({ "message": "no" }); 5_000]);
+    assert_eq!(parse_json(&json!({ "errors": many })).len(), MAX_COMPLAINTS);
+
+    let mut deep = json!("no");
+    for _ in 0..100 {
+        deep = json!({ "errors": [{ "a": [deep] }] });
+    }
+    assert!(parse_json(&deep).len() <= 1);
+    assert!(parse_body("[".repeat(100_000).as_bytes(), None).is_empty());
+}
+
+#[test]
+fn what_says_nothing_yields_nothing() {
+    for body in
+        ["", "   ", "{}", "[]", "null", "3", "true", "{\"id\": 3}", "{\"detail\": \"  \"}", "{\"detail\": \"cut o"]
+    {
+        assert_eq!(parse_body(body.as_bytes(), None), Vec::new(), "{body}");
+    }
+}
+
+fn json_value() -> impl Strategy<Value = Value> {
+    let names = prop_oneof![
+        Just("errors"),
+        Just("error"),
+        Just("detail"),
+        Just("details"),
+        Just("message"),
+        Just("loc"),
+        Just("path"),
+        Just("source"),
+        Just("pointer"),
+        Just("code"),
+        Just("extensions"),
+        Just("data"),
+        Just("items"),
+        Just("0"),
+        Just("amount"),
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        ".{0,20}".prop_map(Value::from),
+        Just(json!("Variable \"$i\" got invalid value ")),
+    ];
+    leaf.prop_recursive(6, 60, 5, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+            prop::collection::vec((names.clone(), inner), 0..5)
+                .prop_map(|members| members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_document_breaks_the_parser(body in json_value(), payload in json_value()) {
+        for batch in [None, Some(None), Some(Some("items"))] {
+            let sent = SentBody { payloads: vec![&payload, &payload], batch };
+            for error in parse_json(&body) {
+                let place = locate(&error.path, &sent);
+                prop_assert!(place.record.is_none_or(|record| record < 2));
+                prop_assert!(place.pointer.is_none_or(|pointer| pointer.starts_with('/')));
+                prop_assert!(!error.message.contains('\0'));
+            }
+        }
+    }
+
+    #[test]
+    fn no_bytes_break_the_parser(body in prop::collection::vec(any::<u8>(), 0..400), text in "[<>a-z/\\[\\]{}\":å]{0,80}") {
+        for content_type in [None, Some("text/html"), Some("application/json")] {
+            let _ = parse_body(&body, content_type);
+            let _ = parse_body(text.as_bytes(), content_type);
+            let _ = is_html(&body, content_type);
+        }
+    }
+}

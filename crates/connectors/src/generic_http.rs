@@ -1,0 +1,251 @@
+//! The connector for any system that takes JSON over HTTP.
+//!
+//! # What an answer means
+//!
+//! The rule behind the table: `failed` is said only where the record can be known not to have been booked, since a
+//! failed record may be sent again; where it may have been, the outcome is `unknown`.
+//!
+//! | what happened | outcome | permanence | code where the system gives none |
+//! | --- | --- | --- | --- |
+//! | connection refused, host unreachable, name unknown, TLS or connecting too slow: nothing left | failed | transient | `CONNECTION_REFUSED`, `UNREACHABLE`, `DNS_FAILURE`, `TLS_FAILURE`, `CONNECT_TIMEOUT` |
+//! | the name leads to an address that is not allowed | failed | permanent | `DESTINATION_REFUSED` |
+//! | the record's type doesn't fit into the address | not attempted | permanent | `INVALID_RECORD_TYPE` |
+//! | the HTTP client cannot write the request | failed | permanent | `INVALID_REQUEST` |
+//! | no answer within the timeout | unknown | transient | `TIMEOUT` |
+//! | the connection is lost before the answer is whole | unknown | transient | `NO_ANSWER` |
+//! | 2xx, empty or with JSON or plain text that doesn't complain | succeeded | | |
+//! | 2xx with `warnings`; 201–299 with `errors`; GraphQL `data` beside `errors` | warning | | `WARNING` |
+//! | 200 with `errors`, `error`, `success: false` or `status: "error"` | failed | permanent; transient if its code says it was too much at once | `REJECTED` |
+//! | 200 with a page, or with something that claims to be JSON and isn't: a sign-in page or a proxy may have answered | unknown | unknown | `NOT_JSON` |
+//! | 200 with an answer over 1 MiB | unknown | unknown | `ANSWER_TOO_LARGE` |
+//! | 201–299 with either: the status says what was done | succeeded; warning if too large | | `ANSWER_TOO_LARGE` |
+//! | 303: what was sent may have been taken | unknown | unknown | `HTTP_303` |
+//! | any other 3xx (redirects are never followed) | failed | permanent | `HTTP_301` … |
+//! | 408, 425, 429 | failed | transient | `HTTP_429` … |
+//! | 409 that names no field, where an idempotency key was sent: the first request may still be under way | unknown | transient | `HTTP_409` |
+//! | any other 4xx, even when its body breaks off | failed | permanent; transient as above | `HTTP_422` … |
+//! | 5xx that names a field: the system judged the record | failed | permanent | `HTTP_500` … |
+//! | 501, 505 | failed | permanent | `HTTP_501` … |
+//! | 503: refused before it was worked on | failed | transient | `HTTP_503` |
+//! | 500, 502, 504 and other 5xx, repetition safe | failed | transient (500: unknown) | `HTTP_500` … |
+//! | 500, 502, 504 and other 5xx otherwise: a gateway that lost its server cannot know what that server did | unknown | transient (500: unknown) | `HTTP_500` … |
+//!
+//! `Retry-After`, seconds or date, is passed on from any answer, at most an hour.
+//!
+//! # Batches
+//!
+//! | answer | outcome of each record |
+//! | --- | --- |
+//! | 2xx with a result per record (207, or where `results_pointer` leads) | its own, by the table above applied to its own status |
+//! | 2xx, and the results that were promised are not there or not as many as the records | unknown, `RESULTS_MISSING` |
+//! | refused, and some records are named by their index | those failed with their own complaints; the others not attempted, `BATCH_REJECTED` |
+//! | GraphQL `data` beside `errors`, and some records are named | those failed; the others unknown, `PARTIAL_ANSWER` |
+//! | refused, and no record is named | all the same, with the whole message |
+//! | anything else | all the same |
+
+mod answers;
+pub mod credentials;
+mod exchange;
+mod reference;
+mod results;
+mod ruling;
+pub mod settings;
+
+use std::time::Instant;
+
+use async_trait::async_trait;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, RequestBuilder, Url};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::connector::{BuildError, ConnectionTest, Connector, OutboundRecord, Permanence, RecordAnswer};
+use crate::error_shapes::SentBody;
+use crate::guard::OutboundPolicy;
+use answers::Judge;
+use credentials::Credentials;
+use exchange::{Exchange, Trouble};
+use settings::{ID_PLACEHOLDER, Settings, TYPE_PLACEHOLDER};
+
+/// A connector that sends JSON over HTTP.
+pub struct GenericHttp {
+    client: Client,
+    settings: Settings,
+    credentials: Credentials,
+    headers: HeaderMap,
+}
+
+impl GenericHttp {
+    /// Makes the connector and its one HTTP client.
+    pub fn new(settings: Settings, credentials: Credentials, policy: &OutboundPolicy) -> Result<Self, BuildError> {
+        let client =
+            exchange::client(settings.timeout, policy).map_err(|error| BuildError::Client(error.to_string()))?;
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json, application/problem+json;q=0.9, */*;q=0.1"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        for (name, value) in &settings.headers {
+            headers.insert(name.clone(), value.clone());
+        }
+        Ok(Self { client, settings, credentials, headers })
+    }
+
+    async fn send_one_request(&self, records: &[OutboundRecord]) -> Vec<RecordAnswer> {
+        let batch = (self.settings.batch_size > 1).then_some(self.settings.batch_member.as_deref());
+        let sent = SentBody { payloads: records.iter().map(|record| &record.payload).collect(), batch };
+        let judge = Judge { settings: &self.settings, credentials: &self.credentials, sent: &sent };
+        let Some(url) = self.url(records) else {
+            return judge.not_attempted(&Trouble {
+                code: "INVALID_RECORD_TYPE",
+                message: "The record's type cannot stand in the address.".to_owned(),
+                permanence: Permanence::Permanent,
+            });
+        };
+        let body = match batch {
+            None => records.first().map_or(Value::Null, |record| record.payload.clone()),
+            Some(None) => Value::Array(sent.payloads.iter().copied().cloned().collect()),
+            Some(Some(member)) => json!({ member: sent.payloads }),
+        };
+        let request = self.client.request(self.settings.method.into(), url).headers(self.headers.clone());
+        let request = match &self.settings.idempotency_header {
+            Some(name) => with_key(request, name, &request_key(records, batch.is_some())),
+            None => request,
+        };
+        let request = self.credentials.apply(request).body(body.to_string());
+        judge.answers(&exchange::exchange(request).await)
+    }
+
+    /// The address for these records; `None` if their type would lead elsewhere.
+    fn url(&self, records: &[OutboundRecord]) -> Option<Url> {
+        let template = &self.settings.url;
+        let Some(record) = records.first() else { return Url::parse(template).ok() };
+        let mut address = template.replace(ID_PLACEHOLDER, &record.source_record_id.to_string());
+        if template.contains(TYPE_PLACEHOLDER) {
+            let kind = &record.source_record_type;
+            let plain = kind.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
+            // Dots alone would climb out of the path.
+            if !plain || kind.bytes().all(|b| b == b'.') {
+                return None;
+            }
+            address = address.replace(TYPE_PLACEHOLDER, kind);
+        }
+        Url::parse(&address).ok()
+    }
+}
+
+fn with_key(request: RequestBuilder, name: &HeaderName, key: &str) -> RequestBuilder {
+    match HeaderValue::from_str(key) {
+        Ok(value) => request.header(name, value),
+        Err(_) => request.header(name, hex::encode(Sha256::digest(key))),
+    }
+}
+
+/// A single record's own key; for a batch a hash over its records' keys.
+fn request_key(records: &[OutboundRecord], batch: bool) -> String {
+    match records {
+        [only] if !batch => only.idempotency_key.clone(),
+        many => {
+            let mut hash = Sha256::new();
+            for record in many {
+                hash.update(record.idempotency_key.as_bytes());
+                hash.update(b"\n");
+            }
+            hex::encode(hash.finalize())
+        }
+    }
+}
+
+#[async_trait]
+impl Connector for GenericHttp {
+    fn batch_size(&self) -> usize {
+        self.settings.batch_size
+    }
+
+    fn concurrency(&self) -> usize {
+        self.settings.concurrency
+    }
+
+    fn repeat_safe(&self) -> bool {
+        self.settings.repeat_safe()
+    }
+
+    async fn send(&self, records: &[OutboundRecord]) -> Vec<RecordAnswer> {
+        let mut answers = Vec::with_capacity(records.len());
+        // One request as long as the caller keeps to the batch size.
+        for chunk in records.chunks(self.settings.batch_size.max(1)) {
+            answers.extend(self.send_one_request(chunk).await);
+        }
+        answers
+    }
+
+    async fn test(&self) -> ConnectionTest {
+        let begun = Instant::now();
+        let (request, reads_health) = if let Some(url) = &self.settings.health_url {
+            (self.client.get(url.clone()), true)
+        } else {
+            let address = self.settings.url.replace(TYPE_PLACEHOLDER, "test").replace(ID_PLACEHOLDER, "test");
+            (self.client.request(reqwest::Method::OPTIONS, address), false)
+        };
+        let mut headers = self.headers.clone();
+        headers.remove(CONTENT_TYPE);
+        let request = self.credentials.apply(request.headers(headers));
+        let (ok, code, message, status) = match exchange::exchange(request).await {
+            Exchange::Answered(answer) => tested(answer.status, reads_health),
+            Exchange::NeverLeft(trouble) | Exchange::NoAnswer(trouble) => {
+                (false, trouble.code.to_owned(), trouble.message, None)
+            }
+        };
+        ConnectionTest {
+            ok,
+            code,
+            message: self.credentials.scrub(&message),
+            http_status_code: status.and_then(|status| i16::try_from(status).ok()),
+            duration: begun.elapsed(),
+        }
+    }
+}
+
+/// What a test's status says, in plain words.
+fn tested(status: u16, reads_health: bool) -> (bool, String, String, Option<u16>) {
+    let (ok, code, message) = match status {
+        401 | 403 => (
+            false,
+            "CREDENTIALS_REFUSED".to_owned(),
+            format!("The system was reached, and refused the credentials ({status})."),
+        ),
+        200..=299 if reads_health => {
+            (true, "OK".to_owned(), format!("The system answered the health check ({status})."))
+        }
+        300..=399 => (
+            false,
+            format!("HTTP_{status}"),
+            format!(
+                "The system sends requests elsewhere ({status}). Redirects are not followed: enter the final address."
+            ),
+        ),
+        404 | 410 => (
+            false,
+            format!("HTTP_{status}"),
+            format!("The system was reached, but has nothing at this address ({status})."),
+        ),
+        429 => (true, "REACHED".to_owned(), "The system was reached, and asks for fewer requests (429).".to_owned()),
+        400..=499 if !reads_health => (
+            true,
+            "REACHED".to_owned(),
+            format!("The system was reached ({status}). Whether it takes records shows only when one is sent."),
+        ),
+        200..=299 => (
+            true,
+            "REACHED".to_owned(),
+            format!(
+                "The system was reached and let the credentials pass ({status}). Whether it takes records shows only when one is sent."
+            ),
+        ),
+        _ => {
+            (false, format!("HTTP_{status}"), format!("The system was reached, and answered with an error ({status})."))
+        }
+    };
+    (ok, code, message, Some(status))
+}
+
+#[cfg(test)]
+mod tests;

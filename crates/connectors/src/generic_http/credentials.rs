@@ -1,0 +1,206 @@
+//! What a generic HTTP connector shows to be let in.
+
+use std::fmt;
+
+use domain::violation::{Rule, Violation};
+use reqwest::RequestBuilder;
+use reqwest::header::{HeaderName, HeaderValue};
+use serde_json::{Map, Value};
+
+use super::settings::{Reader, is_reserved};
+
+/// Secrets shorter than this are not looked for in answers: they would blot out ordinary words.
+const SHORTEST_SCRUBBED: usize = 6;
+
+/// The credentials of one connector; never shown by `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Credentials {
+    /// None at all.
+    None,
+    /// `Authorization: Bearer …`.
+    Bearer {
+        /// The token.
+        token: String,
+    },
+    /// `Authorization: Basic …`.
+    Basic {
+        /// The user's name, without a colon.
+        username: String,
+        /// The password.
+        password: String,
+    },
+    /// A header of the system's own choosing.
+    Header {
+        /// Its name.
+        name: HeaderName,
+        /// Its value.
+        value: String,
+    },
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "Credentials::None",
+            Self::Bearer { .. } => "Credentials::Bearer(…)",
+            Self::Basic { .. } => "Credentials::Basic(…)",
+            Self::Header { .. } => "Credentials::Header(…)",
+        })
+    }
+}
+
+impl Credentials {
+    /// Shows them with a request.
+    pub(super) fn apply(&self, request: RequestBuilder) -> RequestBuilder {
+        match self {
+            Self::None => request,
+            Self::Bearer { token } => request.bearer_auth(token),
+            Self::Basic { username, password } => request.basic_auth(username, Some(password)),
+            Self::Header { name, value } => match HeaderValue::from_str(value) {
+                Ok(mut value) => {
+                    value.set_sensitive(true);
+                    request.header(name, value)
+                }
+                Err(_) => request,
+            },
+        }
+    }
+
+    /// Takes them out of a text, since some systems quote a request's headers in their complaints.
+    pub(super) fn scrub(&self, text: &str) -> String {
+        let secret = match self {
+            Self::None => return text.to_owned(),
+            Self::Bearer { token } => token,
+            Self::Basic { password, .. } => password,
+            Self::Header { value, .. } => value,
+        };
+        // A header's value may be a scheme and the secret proper, as in `token 1234`.
+        let bare = secret.rsplit(' ').next().unwrap_or(secret);
+        let mut text = text.to_owned();
+        for part in [secret.as_str(), bare] {
+            if part.len() >= SHORTEST_SCRUBBED {
+                text = text.replace(part, "[credential]");
+            }
+        }
+        text
+    }
+}
+
+/// Parses the credentials; `None` after adding what is wrong with them.
+pub(super) fn parse(value: Option<&Value>, found: &mut Vec<Violation>) -> Option<Credentials> {
+    let value = value.filter(|value| !value.is_null());
+    let Some(value) = value else { return Some(Credentials::None) };
+    let Some(object) = value.as_object() else {
+        found.push(Violation::new(Rule::InvalidFormat, "/credentials", "an object with a type"));
+        return None;
+    };
+    let before = found.len();
+    let credentials = read(object, found);
+    if found.len() == before { credentials } else { None }
+}
+
+fn read(object: &Map<String, Value>, found: &mut Vec<Violation>) -> Option<Credentials> {
+    let mut reader = Reader::new(object, "/credentials", found);
+    let kind = reader.needed("type", 20);
+    let credentials = match kind.as_str() {
+        "none" => Some(Credentials::None),
+        "bearer" => {
+            let token = reader.needed("token", 8_000);
+            if HeaderValue::from_str(&token).is_err() {
+                reader.complain(Rule::InvalidFormat, "token", "a token without line breaks");
+            }
+            Some(Credentials::Bearer { token })
+        }
+        "basic" => {
+            let username = reader.needed("username", 500);
+            let password = reader.needed("password", 500);
+            if username.contains(':') || username.chars().any(char::is_control) {
+                reader.complain(Rule::InvalidFormat, "username", "a user name without colons and control characters");
+            }
+            Some(Credentials::Basic { username, password })
+        }
+        "header" => {
+            let name = reader.needed("name", 100);
+            let value = reader.needed("value", 8_000);
+            if HeaderValue::from_str(&value).is_err() {
+                reader.complain(Rule::InvalidFormat, "value", "a value without line breaks");
+            }
+            match HeaderName::from_bytes(name.as_bytes()) {
+                Ok(name)
+                    if (name == reqwest::header::AUTHORIZATION || !is_reserved(&name))
+                        && name != reqwest::header::CONTENT_TYPE =>
+                {
+                    Some(Credentials::Header { name, value })
+                }
+                _ => {
+                    if !name.is_empty() {
+                        reader.complain(Rule::InvalidFormat, "name", "the name of a header that may be set");
+                    }
+                    None
+                }
+            }
+        }
+        "" => return None,
+        _ => {
+            reader.complain(Rule::UnknownValue, "type", "none, bearer, basic or header");
+            return None;
+        }
+    };
+    reader.finish();
+    credentials
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn parsed(value: &Value) -> Result<Credentials, Vec<String>> {
+        let mut found = Vec::new();
+        parse(Some(value), &mut found)
+            .ok_or_else(|| found.iter().map(|one| format!("{} {}", one.pointer, one.rule)).collect())
+    }
+
+    #[test]
+    fn every_kind_is_read_and_none_is_shown() {
+        let secrets = [
+            json!({ "type": "bearer", "token": "s3cret-token" }),
+            json!({ "type": "basic", "username": "sync", "password": "s3cret-token" }),
+            json!({ "type": "header", "name": "X-Api-Key", "value": "s3cret-token" }),
+            json!({ "type": "header", "name": "Authorization", "value": "token s3cret-token" }),
+        ];
+        for secret in secrets {
+            let credentials = parsed(&secret).unwrap();
+            assert!(!format!("{credentials:?}").contains("s3cret"));
+            assert_eq!(credentials.scrub("you sent s3cret-token."), "you sent [credential].");
+        }
+        assert_eq!(parsed(&json!({ "type": "none" })).unwrap(), Credentials::None);
+        assert_eq!(parse(None, &mut Vec::new()), Some(Credentials::None));
+    }
+
+    #[test]
+    fn everything_wrong_is_said_at_once() {
+        let cases = [
+            (json!("x"), vec!["/credentials invalid_format"]),
+            (json!({}), vec!["/credentials/type required"]),
+            (json!({ "type": "magic" }), vec!["/credentials/type unknown_value"]),
+            (json!({ "type": "bearer" }), vec!["/credentials/token required"]),
+            (
+                json!({ "type": "basic", "username": "a:b", "token": "x" }),
+                vec![
+                    "/credentials/password required",
+                    "/credentials/username invalid_format",
+                    "/credentials/token unknown_field",
+                ],
+            ),
+            (
+                json!({ "type": "header", "name": "Host", "value": "a\r\nb" }),
+                vec!["/credentials/value invalid_format", "/credentials/name invalid_format"],
+            ),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(parsed(&value).unwrap_err(), expected, "{value}");
+        }
+    }
+}

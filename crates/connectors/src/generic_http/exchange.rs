@@ -1,0 +1,216 @@
+//! One request and what came back, or what kept it from coming.
+
+use std::error::Error;
+use std::io::ErrorKind;
+use std::time::{Duration, SystemTime};
+
+use chrono::{DateTime, Utc};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, LOCATION, RETRY_AFTER};
+use reqwest::{Client, RequestBuilder, Response};
+
+use crate::connector::Permanence;
+use crate::guard::{DestinationRefused, GuardedResolver, OutboundPolicy};
+
+/// Bytes of an answer that are read.
+const MAX_BODY: usize = 1024 * 1024;
+/// The longest wait that an external system can ask for.
+pub(super) const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
+/// The longest time connecting may take.
+const MAX_CONNECT: Duration = Duration::from_secs(10);
+/// How long an idle connection is kept: shorter than servers keep theirs (5 s are common), so that a request is
+/// rarely written into a connection that the server is just closing, which would make its outcome unknown.
+const IDLE: Duration = Duration::from_secs(2);
+
+/// What became of a request.
+#[derive(Debug)]
+pub(super) enum Exchange {
+    /// A status and headers came, perhaps more.
+    Answered(Answer),
+    /// Nothing was sent.
+    NeverLeft(Trouble),
+    /// It was, or may have been, sent, and no status came.
+    NoAnswer(Trouble),
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug)]
+pub(super) struct Trouble {
+    pub(super) code: &'static str,
+    pub(super) message: String,
+    pub(super) permanence: Permanence,
+}
+
+/// How much of an answer's body was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Completeness {
+    Whole,
+    /// There was more than is read.
+    Cut,
+    /// It broke off, or took too long.
+    Broken,
+}
+
+/// A status and what came with it.
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) content_type: Option<String>,
+    /// Where the system says the thing it made, or the thing asked for, is.
+    pub(super) location: Option<String>,
+    pub(super) retry_after: Option<Duration>,
+    pub(super) body: Vec<u8>,
+    pub(super) completeness: Completeness,
+}
+
+/// The client of one connector.
+pub(super) fn client(timeout: Duration, policy: &OutboundPolicy) -> Result<Client, reqwest::Error> {
+    // The first provider a process installs stays; without one the client could not be made.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder()
+        .user_agent(concat!("Syncwatch/", env!("CARGO_PKG_VERSION")))
+        .timeout(timeout)
+        // Shorter than the whole, so that a connection that doesn't come about is never taken for a missing answer.
+        .connect_timeout((timeout / 2).min(MAX_CONNECT))
+        .pool_idle_timeout(IDLE)
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .no_proxy()
+        .dns_resolver(GuardedResolver::new(policy.clone()))
+        .build()
+}
+
+/// Sends a request and reads its answer as far as it comes and as far as it is wanted.
+pub(super) async fn exchange(request: RequestBuilder) -> Exchange {
+    match request.send().await {
+        Ok(response) => Exchange::Answered(read(response).await),
+        Err(error) if error.is_builder() => Exchange::NeverLeft(Trouble {
+            code: "INVALID_REQUEST",
+            message: "The request could not be written.".to_owned(),
+            permanence: Permanence::Permanent,
+        }),
+        Err(error) if error.is_connect() || error.is_dns() => Exchange::NeverLeft(connect_trouble(&error)),
+        Err(error) if error.is_timeout() => Exchange::NoAnswer(trouble("TIMEOUT", "No answer came in time.")),
+        Err(_) => Exchange::NoAnswer(trouble("NO_ANSWER", "The connection was lost before an answer came.")),
+    }
+}
+
+fn trouble(code: &'static str, message: &str) -> Trouble {
+    Trouble { code, message: message.to_owned(), permanence: Permanence::Transient }
+}
+
+fn connect_trouble(error: &reqwest::Error) -> Trouble {
+    let secure = error.url().is_some_and(|url| url.scheme() == "https");
+    let mut kind = None;
+    let mut tls = None;
+    let mut next: Option<&(dyn Error + 'static)> = error.source();
+    while let Some(cause) = next {
+        if cause.is::<DestinationRefused>() {
+            return Trouble {
+                code: "DESTINATION_REFUSED",
+                message: "The name leads to an address that requests may not go to.".to_owned(),
+                permanence: Permanence::Permanent,
+            };
+        }
+        if let Some(refused) = cause.downcast_ref::<rustls::Error>() {
+            tls = Some(refused.to_string());
+        }
+        let io = cause.downcast_ref::<std::io::Error>();
+        kind = io.map(std::io::Error::kind).filter(|kind| *kind != ErrorKind::Other).or(kind);
+        // An IO error names its content's source as its own: the content itself would be passed over.
+        next = match io.and_then(std::io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => cause.source(),
+        };
+    }
+    if let Some(why) = tls {
+        return trouble("TLS_FAILURE", &format!("No secure connection came about: {why}."));
+    }
+    if error.is_dns() {
+        return trouble("DNS_FAILURE", "The system's name could not be resolved.");
+    }
+    match kind {
+        Some(ErrorKind::ConnectionRefused) => trouble("CONNECTION_REFUSED", "The system refused the connection."),
+        _ if error.is_timeout() => trouble("CONNECT_TIMEOUT", "The system didn't accept the connection in time."),
+        Some(ErrorKind::UnexpectedEof | ErrorKind::InvalidData | ErrorKind::ConnectionReset) if secure => {
+            trouble("TLS_FAILURE", "No secure connection came about: the system broke it off.")
+        }
+        _ => trouble("UNREACHABLE", "The system could not be reached."),
+    }
+}
+
+async fn read(mut response: Response) -> Answer {
+    let header = |headers: &HeaderMap, name: HeaderName| {
+        headers.get(name).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned)
+    };
+    let headers = response.headers();
+    let entity_id = HeaderName::from_static("odata-entityid");
+    let mut answer = Answer {
+        status: response.status().as_u16(),
+        content_type: header(headers, CONTENT_TYPE),
+        location: header(headers, entity_id).or_else(|| header(headers, LOCATION)),
+        retry_after: retry_after(headers),
+        body: Vec::new(),
+        completeness: Completeness::Whole,
+    };
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) => {
+                let room = MAX_BODY - answer.body.len();
+                answer.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                if chunk.len() > room {
+                    answer.completeness = Completeness::Cut;
+                    return answer;
+                }
+            }
+            Ok(None) => return answer,
+            Err(_) => {
+                answer.completeness = Completeness::Broken;
+                return answer;
+            }
+        }
+    }
+}
+
+/// Seconds, or the time until a date by the system's own clock where it shows one.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+        let seconds = text.parse().unwrap_or(u64::MAX);
+        return Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER));
+    }
+    let until = DateTime::parse_from_rfc2822(text).ok()?;
+    let shown = headers.get(DATE).and_then(|date| DateTime::parse_from_rfc2822(date.to_str().ok()?).ok());
+    let now: DateTime<Utc> = shown.map_or_else(|| SystemTime::now().into(), Into::into);
+    let wait = until.signed_duration_since(now).to_std().unwrap_or_default();
+    Some(wait.min(MAX_RETRY_AFTER))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waited(retry: &str, date: Option<&str>) -> Option<u64> {
+        let mut headers = HeaderMap::new();
+        headers.insert(RETRY_AFTER, retry.parse().unwrap());
+        if let Some(date) = date {
+            headers.insert(DATE, date.parse().unwrap());
+        }
+        retry_after(&headers).map(|wait| wait.as_secs())
+    }
+
+    #[test]
+    fn both_forms_of_retry_after_are_read_and_clamped() {
+        let date = Some("Wed, 21 Oct 2026 07:28:00 GMT");
+        assert_eq!(waited("30", None), Some(30));
+        assert_eq!(waited("86400", None), Some(3_600));
+        assert_eq!(waited("99999999999999999999999", None), Some(3_600));
+        assert_eq!(waited("Wed, 21 Oct 2026 07:30:00 GMT", date), Some(120));
+        assert_eq!(waited("Wed, 21 Oct 2026 07:00:00 GMT", date), Some(0));
+        assert_eq!(waited("Mon, 01 Jan 1990 00:00:00 GMT", None), Some(0));
+        assert_eq!(waited("Sat, 01 Jan 2101 00:00:00 GMT", None), Some(3_600));
+        for unreadable in ["", "soon", "-5", "1.5"] {
+            assert_eq!(waited(unreadable, date), None, "{unreadable}");
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! The rules of Syncwatch, pure: no IO, no async, no ambient clock, no randomness.
+//!
+//! Everything here also compiles to WebAssembly, so that the dashboard and the server judge alike.
+
+#[macro_use]
+mod wire_enum;
+
+pub mod calendar;
+pub mod error_group;
+pub mod health;
+pub mod incident;
+pub mod integration;
+pub mod payload;
+pub mod record;
+pub mod redaction;
+pub mod retry;
+pub mod schedule;
+pub mod sync_log;
+pub mod violation;

@@ -1,0 +1,118 @@
+//! Which records a retry sends, and how retries are paced.
+
+use serde::{Deserialize, Serialize};
+
+use crate::record::{RecordOutcome, RecordState};
+
+/// What the ledger knows of one record of the sync that is to be retried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetryCandidate {
+    /// Its latest outcome in this sync.
+    pub outcome: RecordOutcome,
+    /// Where it stands towards the integration, over all syncs.
+    pub state: RecordState,
+    /// Its current payload's hash differs from the one that failed.
+    pub changed: bool,
+    /// Sending it again cannot book it twice, because the external system recognises a repeated request.
+    pub repeat_safe: bool,
+    /// Another sync has it under way.
+    pub claimed_elsewhere: bool,
+}
+
+wire_enum! {
+    /// What a retry does with one record.
+    RetryDecision {
+        /// Sends it.
+        Send = "send",
+        /// Leaves it out: it has arrived since.
+        DeliveredSince = "delivered_since",
+        /// Leaves it out: a person booked it.
+        Handled = "handled",
+        /// Leaves it out until a person or the external system says what became of it.
+        Unknown = "unknown",
+        /// Leaves it out: another sync has it under way.
+        Active = "active",
+        /// Leaves it out: it did not fail in this sync.
+        NotFailed = "not_failed",
+    }
+}
+
+/// Decides about one record. A record that has succeeded anywhere is never sent again.
+pub const fn decide(candidate: &RetryCandidate) -> RetryDecision {
+    match candidate.outcome {
+        RecordOutcome::Failed | RecordOutcome::NotAttempted | RecordOutcome::Unknown => {}
+        _ => return RetryDecision::NotFailed,
+    }
+    match candidate.state {
+        RecordState::Delivered => RetryDecision::DeliveredSince,
+        RecordState::Handled => RetryDecision::Handled,
+        _ if candidate.claimed_elsewhere => RetryDecision::Active,
+        RecordState::Sending => RetryDecision::Active,
+        RecordState::Unknown if !candidate.repeat_safe => RetryDecision::Unknown,
+        RecordState::Unknown | RecordState::Failed | RecordState::Staged => RetryDecision::Send,
+    }
+}
+
+/// What a retry will do, before it is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RetryPreview {
+    /// Records that will be sent.
+    pub records: i64,
+    /// Of those: changed since they failed, so worth another try.
+    pub changed: i64,
+    /// Of those: unchanged, which will probably fail again.
+    pub unchanged: i64,
+    /// Left out: sent before, no answer came, and a repetition could book them twice.
+    pub unknown: i64,
+    /// Left out: booked by hand.
+    pub handled: i64,
+    /// Left out: delivered by another sync since.
+    pub delivered_since: i64,
+    /// Left out: under way in another sync.
+    pub active: i64,
+}
+
+impl RetryPreview {
+    /// Sums the decisions about a sync's records.
+    pub fn of<'a>(candidates: impl IntoIterator<Item = &'a RetryCandidate>) -> Self {
+        let mut preview = Self::default();
+        for candidate in candidates {
+            match decide(candidate) {
+                RetryDecision::Send => {
+                    preview.records += 1;
+                    if candidate.changed {
+                        preview.changed += 1;
+                    } else {
+                        preview.unchanged += 1;
+                    }
+                }
+                RetryDecision::DeliveredSince => preview.delivered_since += 1,
+                RetryDecision::Handled => preview.handled += 1,
+                RetryDecision::Unknown => preview.unknown += 1,
+                RetryDecision::Active => preview.active += 1,
+                RetryDecision::NotFailed => {}
+            }
+        }
+        preview
+    }
+}
+
+/// Milliseconds to wait before try `number` (1 is the first repetition): exponential with full jitter.
+///
+/// `random` is a number in `[0, 1)` chosen by the caller.
+pub fn backoff_millis(number: u32, base_millis: u64, cap_millis: u64, random: f64) -> u64 {
+    let ceiling =
+        base_millis.saturating_mul(1_u64.checked_shl(number.saturating_sub(1)).unwrap_or(u64::MAX)).min(cap_millis);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "bounded by the cap"
+    )]
+    let waited = (ceiling as f64 * random.clamp(0.0, 1.0)) as u64;
+    waited.min(ceiling)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::*;
+
+fn candidates() -> impl Strategy<Value = RetryCandidate> {
+    (select(RecordOutcome::ALL), select(RecordState::ALL), any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
+        |(outcome, state, changed, repeat_safe, claimed_elsewhere)| RetryCandidate {
+            outcome,
+            state,
+            changed,
+            repeat_safe,
+            claimed_elsewhere,
+        },
+    )
+}
+
+#[test]
+fn each_record_by_where_it_stands() {
+    let failed = RetryCandidate {
+        outcome: RecordOutcome::Failed,
+        state: RecordState::Failed,
+        changed: false,
+        repeat_safe: false,
+        claimed_elsewhere: false,
+    };
+    for (candidate, decision) in [
+        (failed.clone(), RetryDecision::Send),
+        (RetryCandidate { state: RecordState::Staged, ..failed.clone() }, RetryDecision::Send),
+        (
+            RetryCandidate { outcome: RecordOutcome::NotAttempted, state: RecordState::Staged, ..failed.clone() },
+            RetryDecision::Send,
+        ),
+        (RetryCandidate { state: RecordState::Delivered, ..failed.clone() }, RetryDecision::DeliveredSince),
+        (RetryCandidate { state: RecordState::Handled, ..failed.clone() }, RetryDecision::Handled),
+        (RetryCandidate { state: RecordState::Sending, ..failed.clone() }, RetryDecision::Active),
+        (RetryCandidate { claimed_elsewhere: true, ..failed.clone() }, RetryDecision::Active),
+        (RetryCandidate { outcome: RecordOutcome::Succeeded, ..failed.clone() }, RetryDecision::NotFailed),
+        (RetryCandidate { outcome: RecordOutcome::Skipped, ..failed.clone() }, RetryDecision::NotFailed),
+        (
+            RetryCandidate { outcome: RecordOutcome::Unknown, state: RecordState::Unknown, ..failed.clone() },
+            RetryDecision::Unknown,
+        ),
+        (
+            RetryCandidate {
+                outcome: RecordOutcome::Unknown,
+                state: RecordState::Unknown,
+                repeat_safe: true,
+                ..failed.clone()
+            },
+            RetryDecision::Send,
+        ),
+        // A new version staged over an unknown outcome: the old one may have been booked.
+        (
+            RetryCandidate { outcome: RecordOutcome::Unknown, state: RecordState::Unknown, changed: true, ..failed },
+            RetryDecision::Unknown,
+        ),
+    ] {
+        assert_eq!(decide(&candidate), decision, "{candidate:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_arrived_or_was_handled_is_never_sent(candidate in candidates()) {
+        let decision = decide(&candidate);
+        if decision == RetryDecision::Send {
+            prop_assert!(!matches!(candidate.state, RecordState::Delivered | RecordState::Handled | RecordState::Sending));
+            prop_assert!(!candidate.outcome.is_delivered() && candidate.outcome.is_final());
+            prop_assert!(!candidate.claimed_elsewhere);
+            prop_assert!(candidate.state != RecordState::Unknown || candidate.repeat_safe);
+        }
+    }
+
+    /// Once delivered or handled, no sequence of reports makes a record one that is sent.
+    #[test]
+    fn no_report_brings_a_record_back(
+        settled in select(vec![RecordState::Delivered, RecordState::Handled]),
+        reports in prop::collection::vec(select(RecordOutcome::ALL), 0..20),
+        candidate in candidates(),
+    ) {
+        let state = reports.into_iter().fold(settled, RecordState::then);
+        prop_assert_ne!(decide(&RetryCandidate { state, ..candidate }), RetryDecision::Send);
+    }
+
+    #[test]
+    fn the_preview_sums_to_the_candidates(candidates in prop::collection::vec(candidates(), 0..200)) {
+        let preview = RetryPreview::of(&candidates);
+        let left = candidates.iter().filter(|candidate| decide(candidate) != RetryDecision::NotFailed).count();
+        let RetryPreview { records, changed, unchanged, unknown, handled, delivered_since, active } = preview;
+        prop_assert_eq!(changed + unchanged, records);
+        prop_assert_eq!(usize::try_from(records + unknown + handled + delivered_since + active).unwrap(), left);
+    }
+
+    #[test]
+    fn waits_stay_within_their_bounds(
+        number in any::<u32>(), base in 0_u64..100_000, cap in 0_u64..10_000_000, random in -1.0..2.0_f64,
+    ) {
+        let waited = backoff_millis(number, base, cap, random);
+        prop_assert!(waited <= cap);
+        let doubled = base.saturating_mul(2_u64.saturating_pow(number.saturating_sub(1)));
+        prop_assert!(waited <= doubled);
+    }
+}
+
+#[test]
+fn waits_double_up_to_the_cap() {
+    let longest = |number| backoff_millis(number, 1_000, 60_000, 1.0);
+    assert_eq!(
+        [0, 1, 2, 3, 6, 7, 64, 65, u32::MAX].map(longest),
+        [1_000, 1_000, 2_000, 4_000, 32_000, 60_000, 60_000, 60_000, 60_000]
+    );
+    assert_eq!(backoff_millis(3, 1_000, 60_000, 0.5), 2_000);
+    assert_eq!(backoff_millis(3, 1_000, 60_000, 0.0), 0);
+    assert_eq!(backoff_millis(3, 1_000, 60_000, f64::NAN), 0);
+}

@@ -1,0 +1,98 @@
+//! What is wrong with this installation.
+
+use std::process::ExitCode;
+
+use store::Database;
+
+use crate::config::Config;
+use crate::connection_file::Connections;
+
+/// One thing that was looked at.
+enum Finding {
+    Fine(String),
+    Note(String),
+    Wrong(String),
+}
+
+/// Looks at everything and prints what it found; fails if something is wrong.
+pub(super) async fn run() -> ExitCode {
+    let mut findings = Vec::new();
+    match Config::load() {
+        Ok(config) => {
+            findings.push(Finding::Fine("the configuration is valid".to_owned()));
+            look_at_files(&config, &mut findings);
+            look_at_database(&config, &mut findings).await;
+            look_at_addresses(&config, &mut findings);
+        }
+        Err(errors) => findings.push(Finding::Wrong(errors.to_string())),
+    }
+    let mut code = ExitCode::SUCCESS;
+    for finding in findings {
+        match finding {
+            Finding::Fine(text) => println!("ok     {text}"),
+            Finding::Note(text) => println!("note   {text}"),
+            Finding::Wrong(text) => {
+                println!("wrong  {text}");
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    code
+}
+
+fn look_at_files(config: &Config, findings: &mut Vec<Finding>) {
+    findings.push(match &config.http.dashboard_dir {
+        Some(dir) if dir.join("index.html").is_file() => Finding::Fine(format!("dashboard: {}", dir.display())),
+        Some(dir) => Finding::Wrong(format!("dashboard: {} has no index.html", dir.display())),
+        None => Finding::Note("no dashboard: set SYNCWATCH_DASHBOARD_DIR to a built one".to_owned()),
+    });
+    // An installation that never started has no key yet, and looking must not make one.
+    if config.is_embedded() && !config.master_key_path().exists() {
+        findings.push(Finding::Note("no master key yet: the first start makes one".to_owned()));
+        return;
+    }
+    findings.push(match config.vault() {
+        Ok(vault) => Finding::Fine(format!("master key {}", vault.current_key_id())),
+        Err(error) => Finding::Wrong(format!("master key: {error:#}")),
+    });
+}
+
+async fn look_at_database(config: &Config, findings: &mut Vec<Finding>) {
+    // A second installation of the provider is refused, harmlessly.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let url = match &config.database.url {
+        Some(url) => url.expose().to_owned(),
+        None => match Connections::read(&config.data_dir) {
+            Ok(connections) => connections.app_url,
+            Err(error) => {
+                findings.push(Finding::Note(format!("embedded database: {error}")));
+                return;
+            }
+        },
+    };
+    match Database::connect(&url, 2).await {
+        Ok(database) => {
+            findings.push(Finding::Fine("the database answers, and its role is as weak as it should be".to_owned()));
+            findings.push(match store::migrate::is_current(&database).await {
+                Ok(true) => Finding::Fine("the schema is up to date".to_owned()),
+                Ok(false) => Finding::Wrong("the schema is another program's: run `syncwatch migrate`".to_owned()),
+                Err(error) => Finding::Wrong(format!("the schema cannot be read: {error}")),
+            });
+            database.close().await;
+        }
+        Err(error) => findings.push(Finding::Wrong(format!("database: {:#}", anyhow::Error::new(error)))),
+    }
+}
+
+fn look_at_addresses(config: &Config, findings: &mut Vec<Finding>) {
+    if config.http.is_https() || config.http.listen.ip().is_loopback() {
+        findings.push(Finding::Fine(format!("public address {}", config.http.public_url)));
+    } else {
+        let text = "listening beyond this machine without TLS: put a proxy with TLS before it and set \
+                    SYNCWATCH_PUBLIC_URL to its https address";
+        findings.push(Finding::Wrong(text.to_owned()));
+    }
+    if config.mail.smtp_url.is_none() {
+        findings.push(Finding::Note("no SYNCWATCH_SMTP_URL: e-mails wait in the outbox".to_owned()));
+    }
+}

@@ -1,0 +1,166 @@
+//! An integration's settings: checked as a whole, credentials sealed.
+
+use api_types::integrations::{IntegrationPatch, NewIntegration};
+use api_types::sync_logs::TriggerSync;
+use chrono::{DateTime, Utc};
+use connectors::Connector;
+use domain::integration::{HealthPolicy, IntegrationDraft, PartialFailure, Runner};
+use domain::sync_log::draft::check_source_record_type;
+use domain::violation::{Rule, Violation};
+use serde_json::{Value, json};
+use store::integrations::{IntegrationConfig, SealedBytes};
+use store::source_records::RecordKey;
+use uuid::Uuid;
+
+use crate::http::problem::ApiError;
+use crate::state::AppState;
+use crate::vault::Sealed;
+
+/// A new integration.
+pub(super) fn create(
+    state: &AppState,
+    organization_id: Uuid,
+    new: NewIntegration,
+    now: DateTime<Utc>,
+) -> Result<IntegrationConfig, ApiError> {
+    let defaults = HealthPolicy::default();
+    let config = IntegrationConfig {
+        id: Uuid::now_v7(),
+        organization_id,
+        name: new.name.trim().to_owned(),
+        connector_type: new.connector_type,
+        sync_type: new.sync_type,
+        runner: new.runner,
+        settings: if new.settings.is_null() { json!({}) } else { new.settings },
+        credentials: None,
+        schedule: new.schedule,
+        paused: false,
+        policy: HealthPolicy {
+            freshness_hours: new.freshness_hours.unwrap_or(defaults.freshness_hours),
+            business_days_only: new.business_days_only.unwrap_or(defaults.business_days_only),
+            failure_threshold: new.failure_threshold.unwrap_or(defaults.failure_threshold),
+            partial_failure: new.partial_failure.unwrap_or(PartialFailure::Error),
+        },
+        allow_updates: new.allow_updates.unwrap_or(false),
+        record_url_template: new.record_url_template,
+        retry_webhook_url: new.retry_webhook_url,
+        version: 1,
+        created_at: now,
+        updated_at: now,
+    };
+    check(state, &config, new.credentials.as_ref(), true)?;
+    seal(state, config, new.credentials)
+}
+
+/// A changed integration.
+pub(super) fn change(
+    state: &AppState,
+    mut config: IntegrationConfig,
+    patch: IntegrationPatch,
+    now: DateTime<Utc>,
+) -> Result<IntegrationConfig, ApiError> {
+    let connector_changed = patch.settings.is_some() || patch.credentials.is_some();
+    config.name = patch.name.map_or(config.name, |name| name.trim().to_owned());
+    config.settings = patch.settings.unwrap_or(config.settings);
+    config.schedule = patch.schedule.unwrap_or(config.schedule);
+    config.paused = patch.paused.unwrap_or(config.paused);
+    config.policy.freshness_hours = patch.freshness_hours.unwrap_or(config.policy.freshness_hours);
+    config.policy.business_days_only = patch.business_days_only.unwrap_or(config.policy.business_days_only);
+    config.policy.failure_threshold = patch.failure_threshold.unwrap_or(config.policy.failure_threshold);
+    config.policy.partial_failure = patch.partial_failure.unwrap_or(config.policy.partial_failure);
+    config.allow_updates = patch.allow_updates.unwrap_or(config.allow_updates);
+    config.record_url_template = patch.record_url_template.unwrap_or(config.record_url_template);
+    config.retry_webhook_url = patch.retry_webhook_url.unwrap_or(config.retry_webhook_url);
+    config.updated_at = now;
+    let credentials = match &patch.credentials {
+        Some(credentials) => Some(credentials.clone()),
+        None => credentials_of(state, &config).map_err(ApiError::internal)?,
+    };
+    check(state, &config, credentials.as_ref(), connector_changed)?;
+    if patch.credentials.is_some() { seal(state, config, patch.credentials) } else { Ok(config) }
+}
+
+fn check(
+    state: &AppState,
+    config: &IntegrationConfig,
+    credentials: Option<&Value>,
+    connector_changed: bool,
+) -> Result<(), ApiError> {
+    let draft = IntegrationDraft {
+        name: config.name.clone(),
+        connector_type: config.connector_type,
+        runner: config.runner,
+        schedule: config.schedule.clone(),
+        policy: config.policy.clone(),
+        record_url_template: config.record_url_template.clone(),
+        retry_webhook_url: config.retry_webhook_url.clone(),
+    };
+    let mut found = draft.violations();
+    if !config.settings.is_object() {
+        found.push(Violation::new(Rule::InvalidFormat, "/settings", "a JSON object"));
+    } else if config.runner == Runner::Managed && connector_changed {
+        found.extend(connectors::validate_settings(
+            config.connector_type,
+            &config.settings,
+            credentials,
+            &state.outbound,
+        ));
+    }
+    if found.is_empty() { Ok(()) } else { Err(found.into()) }
+}
+
+fn seal(
+    state: &AppState,
+    mut config: IntegrationConfig,
+    credentials: Option<Value>,
+) -> Result<IntegrationConfig, ApiError> {
+    let Some(credentials) = credentials else { return Ok(config) };
+    let plain = serde_json::to_vec(&credentials).map_err(ApiError::internal)?;
+    let sealed = state.vault.seal(&plain, &context(config.id)).map_err(ApiError::internal)?;
+    config.credentials = Some(SealedBytes { key_id: sealed.key_id, bytes: sealed.bytes });
+    Ok(config)
+}
+
+/// The credentials of an integration, opened.
+pub fn credentials_of(state: &AppState, config: &IntegrationConfig) -> anyhow::Result<Option<Value>> {
+    let Some(sealed) = &config.credentials else { return Ok(None) };
+    let sealed = Sealed { key_id: sealed.key_id.clone(), bytes: sealed.bytes.clone() };
+    let plain = state.vault.open(&sealed, &context(config.id))?;
+    Ok(Some(serde_json::from_slice(&plain)?))
+}
+
+/// The connector of a managed integration.
+pub fn connector(state: &AppState, config: &IntegrationConfig) -> anyhow::Result<Box<dyn Connector>> {
+    let credentials = credentials_of(state, config)?;
+    Ok(connectors::build(config.connector_type, &config.settings, credentials.as_ref(), &state.outbound)?)
+}
+
+/// What the credentials are sealed for.
+fn context(integration_config_id: Uuid) -> String {
+    format!("integration:{integration_config_id}")
+}
+
+/// The one record a sync is asked for, if it is.
+pub(super) fn one_record(body: Option<&TriggerSync>) -> Result<Option<RecordKey>, ApiError> {
+    let Some(body) = body else { return Ok(None) };
+    match (&body.source_record_type, body.source_record_id) {
+        (None, None) => Ok(None),
+        (Some(kind), Some(id)) => {
+            let found: Vec<Violation> = check_source_record_type(kind, "/source_record_type").into_iter().collect();
+            if found.is_empty() {
+                Ok(Some(RecordKey { source_record_type: kind.clone(), source_record_id: id }))
+            } else {
+                Err(found.into())
+            }
+        }
+        (None, Some(_)) => Err(vec![Violation::new(
+            Rule::SourceRecordTypeRequiredWhenIdPresent,
+            "/source_record_type",
+            "a source record's id needs its type",
+        )]
+        .into()),
+        (Some(_), None) => {
+            Err(vec![Violation::new(Rule::Required, "/source_record_id", "a source record's type needs its id")].into())
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Retries: what one would do, and asking for it.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, get, post, web};
+use api_types::Problem;
+use api_types::records::RetryPreview;
+use api_types::sync_logs::Sync;
+use serde_json::Value;
+use store::OrgTx;
+use utoipa_actix_web::service_config::ServiceConfig;
+use uuid::Uuid;
+
+use super::idempotency::{RequiredIdempotency, Start};
+use super::json::ValidPath;
+use super::problem::ApiError;
+use super::view;
+use crate::auth::{Access, OrgContext};
+use crate::state::AppState;
+
+/// Registers the operations.
+pub fn routes(cfg: &mut ServiceConfig) {
+    cfg.service(preview_retry).service(request_retry);
+}
+
+/// Say what a retry of the failed records would do now.
+#[utoipa::path(
+    operation_id = "previewRetry",
+    tag = "sync-logs",
+    params(("id" = Uuid, Path, description = "The sync")),
+    responses((status = 200, description = "How many records would be sent, and why others not", body = RetryPreview)),
+    security(("person" = []), ("machine" = ["syncs:read"])),
+)]
+#[get("/sync-logs/{id}/retry-preview")]
+pub async fn preview_retry(
+    state: web::Data<AppState>,
+    context: OrgContext,
+    ValidPath(id): ValidPath<Uuid>,
+) -> Result<web::Json<RetryPreview>, ApiError> {
+    context.require(Access::ReadSyncs)?;
+    let mut tx = OrgTx::begin(&state.db, context.organization_id).await?;
+    Ok(web::Json(state.ledger(&mut tx, state.clock.now()).preview_retry(id).await?))
+}
+
+/// Ask for a retry of the failed records, and of those alone.
+///
+/// A record that has arrived by any sync is never sent again, and one that was handled by hand neither.
+#[utoipa::path(
+    operation_id = "requestRetry",
+    tag = "sync-logs",
+    params(
+        ("id" = Uuid, Path, description = "The sync"),
+        ("Idempotency-Key" = String, Header, description = "Makes a repeated request harmless"),
+    ),
+    responses(
+        (status = 202, description = "The sync, pending", body = Sync),
+        (status = 409, description = "It is under way, was retried ten times, lies in the archive, or nothing is left \
+            to retry", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("person" = []), ("machine" = ["syncs:write"])),
+)]
+#[post("/sync-logs/{id}/retries")]
+pub async fn request_retry(
+    state: web::Data<AppState>,
+    context: OrgContext,
+    RequiredIdempotency(idempotency): RequiredIdempotency,
+    ValidPath(id): ValidPath<Uuid>,
+) -> Result<HttpResponse, ApiError> {
+    context.require(Access::WriteSyncs)?;
+    let now = state.clock.now();
+    let operation = format!("requestRetry/{id}");
+    let mut tx = OrgTx::begin(&state.db, context.organization_id).await?;
+    let ticket = match idempotency.begin(&mut tx, &context, &operation, &Value::Null, now).await? {
+        Start::Replay(answer) => return Ok(answer),
+        Start::New(ticket) => ticket,
+    };
+    let sync = state.ledger(&mut tx, now).request_retry(id, context.user_id()).await?;
+    let location = format!("/api/v1/sync-logs/{id}");
+    let answer = ticket.finish(&mut tx, StatusCode::ACCEPTED, Some(location), &view::sync(&sync, false, None)).await?;
+    tx.commit().await?;
+    state.wake();
+    Ok(answer)
+}

@@ -1,0 +1,139 @@
+//! What happens to syncs: each operation of the ledger as one step within a transaction.
+//!
+//! The API, the worker and the sweeps all come through here, so that a rule holds whoever asks. Rules themselves are the
+//! domain's, SQL is the store's; this module says what belongs together.
+
+mod abandon;
+mod attempt;
+mod consequences;
+mod finish;
+mod import;
+mod message;
+mod outcomes;
+mod resolve;
+mod retry;
+mod stage;
+mod start;
+mod trigger;
+
+use api_types::ErrorCode;
+use chrono::{DateTime, Datelike as _, Months, NaiveTime, Utc};
+use domain::sync_log::{SyncState, SyncStatus, TransitionRefused};
+use domain::violation::Violation;
+use store::sync_logs::SyncLog;
+use store::{OrgTx, StoreError};
+use url::Url;
+use uuid::Uuid;
+
+use crate::http::problem::ApiError;
+
+pub use attempt::Claimed;
+pub use finish::Report;
+pub use import::Imported;
+pub use message::{skipped, storable_errors};
+pub use outcomes::Appended;
+pub use retry::repeat_safe;
+pub use stage::{Staged, stage_violations, staging_context};
+pub use start::{StartInput, Started};
+
+/// The ledger within one transaction, at one moment.
+pub struct Ledger<'a> {
+    /// The transaction, which names the organization.
+    pub tx: &'a mut OrgTx,
+    /// The moment of every decision in it.
+    pub now: DateTime<Utc>,
+    /// Where the dashboard is, for links in messages.
+    pub public_url: &'a Url,
+}
+
+/// Why the ledger refused.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// There is no such thing in the organization.
+    #[error("there is no such thing here")]
+    NotFound,
+    /// Rules are broken.
+    #[error("rules are broken")]
+    Violations(Vec<Violation>),
+    /// Another sync has it under way.
+    #[error("it is under way in another sync")]
+    AlreadyActive(Uuid),
+    /// The record has arrived with another content, or was booked by hand.
+    #[error("{0}")]
+    AlreadyDelivered(&'static str),
+    /// The sync's status does not allow it.
+    #[error(transparent)]
+    Refused(#[from] TransitionRefused),
+    /// The state of what is asked about does not allow it.
+    #[error("{0}")]
+    InvalidState(&'static str),
+    /// The database failed, or a rule in it refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<Vec<Violation>> for LedgerError {
+    fn from(violations: Vec<Violation>) -> Self {
+        Self::Violations(violations)
+    }
+}
+
+impl From<LedgerError> for ApiError {
+    fn from(error: LedgerError) -> Self {
+        let detail = error.to_string();
+        match error {
+            LedgerError::NotFound => Self::not_found(),
+            LedgerError::Violations(violations) => Self::violations(violations),
+            LedgerError::AlreadyActive(sync_id) => Self::already_active(sync_id),
+            LedgerError::AlreadyDelivered(_) => Self::new(ErrorCode::AlreadyDelivered, detail),
+            LedgerError::InvalidState(_) => Self::new(ErrorCode::InvalidTransition, detail),
+            LedgerError::Refused(refused) => Self::new(
+                match refused {
+                    TransitionRefused::WrongStatus(_) | TransitionRefused::NotBegun(_) => ErrorCode::InvalidTransition,
+                    TransitionRefused::Superseded { .. } => ErrorCode::AttemptSuperseded,
+                    TransitionRefused::AlreadyActive => ErrorCode::AlreadyActive,
+                    TransitionRefused::RetryLimitReached => ErrorCode::RetryLimitReached,
+                    TransitionRefused::NothingToRetry => ErrorCode::NothingToRetry,
+                },
+                detail,
+            ),
+            LedgerError::Store(error) => Self::from(error),
+        }
+    }
+}
+
+impl Ledger<'_> {
+    /// A sync of the organization, held until the transaction ends.
+    async fn lock_sync(&mut self, id: Uuid) -> Result<SyncLog, LedgerError> {
+        store::sync_logs::lock(self.tx, id).await?.ok_or(LedgerError::NotFound)
+    }
+
+    /// Tells live listeners that a sync changed.
+    pub async fn tell_sync(&mut self, sync: &SyncLog) -> Result<(), LedgerError> {
+        let data = serde_json::json!({ "sync_id": sync.id, "integration_config_id": sync.integration_config_id });
+        Ok(store::events::record(self.tx, "sync.changed", None, &data).await?)
+    }
+
+    /// Tells live listeners that an integration changed.
+    pub async fn tell_integration(&mut self, integration_config_id: Uuid) -> Result<(), LedgerError> {
+        let data = serde_json::json!({ "integration_config_id": integration_config_id });
+        Ok(store::events::record(self.tx, "integration.changed", None, &data).await?)
+    }
+}
+
+/// The first moment the ledger has a partition for: 13 whole months before the present one.
+pub fn earliest_start(now: DateTime<Utc>) -> DateTime<Utc> {
+    let month = now.date_naive().with_day(1).unwrap_or_else(|| now.date_naive());
+    month.checked_sub_months(Months::new(13)).unwrap_or(month).and_time(NaiveTime::MIN).and_utc()
+}
+
+/// The facts of a sync that its status machine needs. `former` is known only for one that waits.
+fn state_of(sync: &SyncLog, former: Option<SyncStatus>, retryable_records: bool) -> SyncState {
+    SyncState {
+        status: sync.status,
+        retry_count: sync.retry_count,
+        former,
+        retryable_records,
+        abandoned: sync.error_code.as_deref() == Some(domain::sync_log::ATTEMPT_ABANDONED),
+    }
+}

@@ -1,0 +1,190 @@
+//! Claiming an attempt that waits, and saying how far a running one is.
+
+use domain::integration::Runner;
+use domain::retry::{RetryDecision, decide};
+use domain::sync_log::draft::{DEFAULT_LEASE_SECONDS, MAX_LEASE_SECONDS};
+use domain::sync_log::{SyncStatus, Transition, TransitionRefused};
+use domain::violation::{Rule, Violation};
+use store::integrations::IntegrationConfig;
+use store::source_records::RecordKey;
+use store::sync_attempts::SyncAttempt;
+use store::sync_logs::SyncLog;
+use uuid::Uuid;
+
+use super::{Ledger, LedgerError, message, state_of};
+
+/// Most records one managed sync takes; the rest is due for the next one.
+const MAX_RECORDS: i64 = 10_000;
+
+/// A claimed attempt.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// The sync.
+    pub sync: SyncLog,
+    /// Its integration.
+    pub config: IntegrationConfig,
+    /// The attempt's number.
+    pub attempt: u16,
+    /// What is to be sent.
+    pub records: Vec<RecordKey>,
+}
+
+impl Ledger<'_> {
+    /// Claims the attempt of a sync that waits. For a retry, and for a managed sync, the ledger says which records it is
+    /// about; each takes a claim.
+    pub async fn claim_attempt(
+        &mut self,
+        sync_id: Uuid,
+        lease_owner: Option<Uuid>,
+        lease_seconds: Option<i64>,
+    ) -> Result<Claimed, LedgerError> {
+        let lease_seconds = check_lease(lease_seconds)?;
+        let mut sync = self.lock_sync(sync_id).await?;
+        let active = store::active_syncs::lock(self.tx, sync_id).await?;
+        let Some(active) = active.filter(|active| !active.running) else {
+            return Err(TransitionRefused::WrongStatus(sync.status).into());
+        };
+        if active.managed && lease_owner.is_none() {
+            return Err(LedgerError::InvalidState("this sync waits for Syncwatch's own worker"));
+        }
+        let former = self.former_status(&sync).await?;
+        let state = state_of(&sync, former, false).apply(Transition::Claim)?;
+        let config =
+            store::integrations::find(self.tx, sync.integration_config_id).await?.ok_or(LedgerError::NotFound)?;
+        let attempt = state.retry_count;
+        let begun = SyncAttempt::begun(attempt, self.now.max(sync.started_at), None, active.requested_by);
+        store::sync_logs::update_in_progress(self.tx, sync.key(), attempt, None).await?;
+        store::sync_attempts::insert(self.tx, sync.key(), &begun).await?;
+        store::active_syncs::update_running(self.tx, sync_id, attempt, lease_owner, lease_seconds, self.now).await?;
+        let records = if attempt == 0 {
+            self.scope_of_first(&sync, &config).await?
+        } else {
+            self.scope_of_retry(&sync, &config, attempt).await?
+        };
+        let total = i32::try_from(records.len()).unwrap_or(i32::MAX);
+        if attempt > 0 || config.runner == Runner::Managed {
+            store::sync_attempts::update_progress(self.tx, sync.key(), attempt, Some(total), None).await?;
+        }
+        if attempt == 0 && config.runner == Runner::Managed {
+            let counts = store::record_outcomes::count_attempt(self.tx, sync.key(), attempt).await?;
+            store::sync_logs::update_records_total(self.tx, sync.key(), counts.total()).await?;
+            sync.records_total = Some(counts.total());
+        }
+        sync.status = SyncStatus::InProgress;
+        sync.retry_count = attempt;
+        self.tell_sync(&sync).await?;
+        Ok(Claimed { sync, config, attempt, records })
+    }
+
+    /// The status that the latest finished attempt of a waiting sync left.
+    pub(super) async fn former_status(&mut self, sync: &SyncLog) -> Result<Option<SyncStatus>, LedgerError> {
+        if sync.status != SyncStatus::Pending {
+            return Ok(None);
+        }
+        let attempt = store::sync_attempts::find(self.tx, sync.key(), sync.retry_count).await?;
+        Ok(attempt
+            .filter(|attempt| attempt.status.is_terminal())
+            .map(|attempt| SyncStatus::finished(attempt.number, attempt.status == SyncStatus::Success)))
+    }
+
+    async fn scope_of_first(
+        &mut self,
+        sync: &SyncLog,
+        config: &IntegrationConfig,
+    ) -> Result<Vec<RecordKey>, LedgerError> {
+        if config.runner != Runner::Managed {
+            return Ok(Vec::new());
+        }
+        let only = sync
+            .source_record_type
+            .clone()
+            .zip(sync.source_record_id)
+            .map(|(source_record_type, source_record_id)| RecordKey { source_record_type, source_record_id });
+        let due = store::source_records::due(self.tx, config.id, only.as_ref(), MAX_RECORDS).await?;
+        self.queue_records(sync, 0, &due).await
+    }
+
+    async fn scope_of_retry(
+        &mut self,
+        sync: &SyncLog,
+        config: &IntegrationConfig,
+        attempt: u16,
+    ) -> Result<Vec<RecordKey>, LedgerError> {
+        let safe = super::repeat_safe(config);
+        let candidates = store::record_outcomes::retry_candidates(self.tx, sync.key(), config.id, safe).await?;
+        let mut send = Vec::new();
+        let mut settled = Vec::new();
+        for (key, candidate) in candidates {
+            match decide(&candidate) {
+                RetryDecision::Send => send.push(key),
+                RetryDecision::DeliveredSince => {
+                    settled.push(message::skipped(key, domain::record::ALREADY_DELIVERED));
+                }
+                RetryDecision::Handled => settled.push(message::skipped(key, domain::record::HANDLED_MANUALLY)),
+                RetryDecision::Unknown | RetryDecision::Active | RetryDecision::NotFailed => {}
+            }
+        }
+        store::record_outcomes::upsert(self.tx, sync.key(), attempt, &settled, self.now).await?;
+        self.queue_records(sync, attempt, &send).await
+    }
+
+    /// Takes in how far a running attempt is, and extends its lease.
+    pub async fn report_progress(
+        &mut self,
+        sync_id: Uuid,
+        attempt: u16,
+        records_total: Option<i64>,
+        records_done: Option<i64>,
+    ) -> Result<SyncLog, LedgerError> {
+        let mut violations = Vec::new();
+        let total = check_progress(records_total, "/records_total", &mut violations);
+        let done = check_progress(records_done, "/records_done", &mut violations);
+        if !violations.is_empty() {
+            return Err(violations.into());
+        }
+        let mut sync = self.lock_sync(sync_id).await?;
+        self.check_running(&sync, attempt)?;
+        store::sync_attempts::update_progress(self.tx, sync.key(), attempt, total, done).await?;
+        if let (0, Some(total)) = (attempt, total) {
+            store::sync_logs::update_records_total(self.tx, sync.key(), total).await?;
+            sync.records_total = Some(total);
+        }
+        store::active_syncs::extend(self.tx, sync_id, attempt, None, self.now).await?;
+        self.tell_sync(&sync).await?;
+        Ok(sync)
+    }
+
+    /// Refuses a report unless its attempt is the one that runs.
+    #[expect(clippy::unused_self, reason = "reads as a step of the ledger")]
+    pub(super) fn check_running(&self, sync: &SyncLog, attempt: u16) -> Result<(), LedgerError> {
+        if attempt < sync.retry_count {
+            return Err(TransitionRefused::Superseded { reported: attempt, latest: sync.retry_count }.into());
+        }
+        if attempt > sync.retry_count {
+            return Err(TransitionRefused::NotBegun(attempt).into());
+        }
+        if sync.status != SyncStatus::InProgress {
+            return Err(TransitionRefused::WrongStatus(sync.status).into());
+        }
+        Ok(())
+    }
+}
+
+fn check_lease(seconds: Option<i64>) -> Result<u32, LedgerError> {
+    let Some(seconds) = seconds else { return Ok(DEFAULT_LEASE_SECONDS) };
+    u32::try_from(seconds).ok().filter(|seconds| (1..=MAX_LEASE_SECONDS).contains(seconds)).ok_or_else(|| {
+        LedgerError::Violations(vec![Violation::new(Rule::OutOfRange, "/lease_seconds", "between 1 and 86400")])
+    })
+}
+
+fn check_progress(count: Option<i64>, pointer: &str, found: &mut Vec<Violation>) -> Option<i32> {
+    let count = count?;
+    if count < 0 {
+        found.push(Violation::new(Rule::RecordsProcessedNonNegative, pointer, "a count is not negative"));
+    }
+    let fitting = i32::try_from(count).ok();
+    if fitting.is_none() && count > 0 {
+        found.push(Violation::new(Rule::OutOfRange, pointer, "at most 2147483647"));
+    }
+    fitting
+}

@@ -1,0 +1,159 @@
+//! What follows from an ended attempt: the integration's health, incidents, and who is told.
+
+mod tell;
+
+use chrono::{DateTime, Utc};
+use domain::health::{HealthFacts, HealthSettings, RecentSync, judge, stale_at};
+use domain::incident::{IncidentDecision, NotificationKind, decide_by_health};
+use domain::sync_log::SyncStatus;
+use domain::violation::Rule;
+use store::incidents::NewIncident;
+use store::integrations::IntegrationConfig;
+use store::sync_logs::SyncLog;
+use uuid::Uuid;
+
+use super::{Ledger, LedgerError};
+use tell::News;
+
+impl Ledger<'_> {
+    /// Takes an ended sync into its integration's health and draws the consequences. The health row is locked from here
+    /// on, so this comes last in a transaction.
+    pub(super) async fn draw_consequences(
+        &mut self,
+        sync: &SyncLog,
+        config: &IntegrationConfig,
+    ) -> Result<(), LedgerError> {
+        self.draw_consequences_of_many(std::slice::from_ref(sync), config).await
+    }
+
+    /// The same for several syncs of one integration.
+    pub(super) async fn draw_consequences_of_many(
+        &mut self,
+        syncs: &[SyncLog],
+        config: &IntegrationConfig,
+    ) -> Result<(), LedgerError> {
+        let mut facts = store::health::lock(self.tx, config.id).await?;
+        for sync in syncs.iter().filter(|sync| !sync.backfill) {
+            if let Some(recent) = recent_of(sync) {
+                facts.record(recent);
+            }
+        }
+        facts.undelivered = store::health::undelivered(self.tx, config.id).await?;
+        store::health::update(self.tx, config.id, &facts, self.now).await?;
+        self.review_incident(config, &facts, syncs.last()).await?;
+        self.tell_integration(config.id).await
+    }
+
+    /// Opens or resolves the integration's incident, as its health says, and sets the moment at which it goes stale.
+    async fn review_incident(
+        &mut self,
+        config: &IntegrationConfig,
+        facts: &HealthFacts,
+        sync: Option<&SyncLog>,
+    ) -> Result<(), LedgerError> {
+        let settings = config.health_settings(facts);
+        let health = judge(facts, &settings, self.now);
+        // Not yet stale at the very moment: the next sweep looks once more.
+        let look_at = Some(next_look(facts, &settings)).filter(|at| !config.paused && *at >= self.now);
+        store::timers::set_stale_at(self.tx, config.id, look_at).await?;
+        let open = store::incidents::find_open(self.tx, config.id).await?;
+        match decide_by_health(facts, &config.policy, &health, open.is_some()) {
+            IncidentDecision::None => Ok(()),
+            IncidentDecision::Open(kind) => {
+                let id = Uuid::now_v7();
+                let failed = match facts.last_sync().filter(|last| last.status.is_failure()) {
+                    Some(last) => store::sync_logs::find(self.tx, last.id).await?,
+                    None => None,
+                };
+                let failed = failed.as_ref().or(sync.filter(|sync| sync.status.is_failure()));
+                let new = NewIncident {
+                    id,
+                    integration_config_id: config.id,
+                    kind,
+                    sync_id: failed.map(|sync| sync.id),
+                    error_message: failed.and_then(|sync| sync.error_message.as_deref()),
+                };
+                if !store::incidents::open(self.tx, &new, self.now).await? {
+                    return Ok(());
+                }
+                let news = News {
+                    kind: NotificationKind::IncidentOpened,
+                    incident_id: id,
+                    incident_kind: kind,
+                    since: health.since,
+                    failed_syncs: facts.consecutive_failures,
+                };
+                self.tell_administrators(config, facts, failed, &news).await
+            }
+            IncidentDecision::Resolve => {
+                let Some(id) = open else { return Ok(()) };
+                let Some(incident) = store::incidents::find(self.tx, id).await? else { return Ok(()) };
+                store::incidents::resolve(self.tx, id, self.now).await?;
+                let news = News {
+                    kind: NotificationKind::IncidentResolved,
+                    incident_id: id,
+                    incident_kind: incident.kind,
+                    since: incident.opened_at,
+                    failed_syncs: 0,
+                };
+                let last = facts.last_sync().map(|last| last.id);
+                let last = match last {
+                    Some(last) => store::sync_logs::find(self.tx, last).await?,
+                    None => None,
+                };
+                self.tell_administrators(config, facts, last.as_ref(), &news).await
+            }
+        }
+    }
+
+    /// Looks again at an integration whose freshness window may have run out.
+    pub async fn review_freshness(&mut self, integration_config_id: Uuid) -> Result<(), LedgerError> {
+        let Some(config) = store::integrations::find(self.tx, integration_config_id).await? else { return Ok(()) };
+        let facts = store::health::lock(self.tx, config.id).await?;
+        self.review_incident(&config, &facts, None).await?;
+        self.tell_integration(config.id).await
+    }
+
+    /// Counts again what has not arrived, after a person decided about a record.
+    pub(super) async fn refresh_undelivered(&mut self, integration_config_id: Uuid) -> Result<(), LedgerError> {
+        let mut facts = store::health::lock(self.tx, integration_config_id).await?;
+        facts.undelivered = store::health::undelivered(self.tx, integration_config_id).await?;
+        Ok(store::health::update(self.tx, integration_config_id, &facts, self.now).await?)
+    }
+
+    /// Sets the timers of an integration whose settings changed (or that is new).
+    pub async fn reset_timers(&mut self, config: &IntegrationConfig) -> Result<(), LedgerError> {
+        let facts = store::health::lock(self.tx, config.id).await?;
+        let settings = config.health_settings(&facts);
+        let stale = Some(next_look(&facts, &settings)).filter(|_| !config.paused);
+        let managed = config.runner == domain::integration::Runner::Managed;
+        let next = config.next_run_after(self.now);
+        Ok(store::timers::set(self.tx, config.id, managed, next, stale).await?)
+    }
+}
+
+/// When the light may turn red by itself. A new integration stays grey until its first sync is due.
+fn next_look(facts: &HealthFacts, settings: &HealthSettings) -> DateTime<Utc> {
+    let stale_at = stale_at(facts, settings);
+    let first_due = settings.next_expected_at.filter(|_| facts.last_sync().is_none());
+    first_due.map_or(stale_at, |due| due.max(stale_at))
+}
+
+/// An ended sync as the health row keeps it.
+fn recent_of(sync: &SyncLog) -> Option<RecentSync> {
+    let mismatch = Rule::CountsMustAddUp.as_str();
+    let too_many = Rule::RecordsFailedNotExceedTotal.as_str();
+    Some(RecentSync {
+        id: sync.id,
+        started_at: sync.started_at,
+        completed_at: sync.completed_at?,
+        status: sync.status,
+        records_total: sync.records_total,
+        records_processed: sync.records_processed,
+        records_failed: sync.records_failed,
+        duration_ms: sync.duration_ms?,
+        warnings: i32::try_from(sync.warnings.len()).unwrap_or(i32::MAX),
+        counts_mismatch: sync.warnings.iter().any(|warning| warning.code == mismatch || warning.code == too_many),
+    })
+    .filter(|recent: &RecentSync| SyncStatus::is_terminal(recent.status))
+}

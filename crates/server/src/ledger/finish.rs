@@ -1,0 +1,278 @@
+//! Ending an attempt: the one place in which a sync reaches a terminal status.
+
+use chrono::{DateTime, Utc};
+use domain::error_group::{FailedRecord, group};
+use domain::health::tolerates;
+use domain::integration::Runner;
+use domain::record::OutcomeCounts;
+use domain::sync_log::draft::{Completion, ValidCompletion, count_warnings, validate_completion};
+use domain::sync_log::{
+    ALL_RECORDS_FAILED, ATTEMPT_ABANDONED, Failure, PARTIAL_FAILURE, SyncStatus, SyncWarning, Transition,
+};
+use store::integrations::IntegrationConfig;
+use store::record_outcomes::NewOutcome;
+use store::sync_logs::SyncLog;
+use uuid::Uuid;
+
+use super::{Ledger, LedgerError, message, state_of};
+
+/// Most failed records that a sync's message is made from.
+const PUT_INTO_WORDS: i64 = 2_000;
+/// Most kinds of error in a sync's message.
+const GROUPS_IN_WORDS: usize = 5;
+/// Warning code of records that were delivered although the external system complained.
+const RECORD_WARNINGS: &str = "RECORD_WARNINGS";
+
+/// How an attempt ended, as its runner reports it.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// The attempt's number.
+    pub attempt: u16,
+    /// What rules are about; its `started_at` is filled in by the ledger.
+    pub completion: Completion,
+    /// The runner's remarks.
+    pub warnings: Vec<SyncWarning>,
+}
+
+/// What an ended attempt makes of its sync.
+pub(super) struct Ended {
+    /// Whether records were reported one by one; otherwise the counts are the runner's word.
+    pub(super) by_record: bool,
+    /// Delivered in the sync.
+    pub(super) processed: Option<i32>,
+    /// Failed in the sync.
+    pub(super) failed: Option<i32>,
+    /// In the sync's scope.
+    pub(super) total: Option<i32>,
+    /// What makes it a failure.
+    pub(super) failure: Option<Failure>,
+    /// What the ledger remarks on.
+    pub(super) warnings: Vec<SyncWarning>,
+}
+
+impl Ledger<'_> {
+    /// Ends an attempt as its runner reports it. A report that says again what is known changes nothing.
+    pub async fn finish(&mut self, sync_id: Uuid, report: &Report) -> Result<SyncLog, LedgerError> {
+        let sync = self.lock_sync(sync_id).await?;
+        let succeeded = report.completion.succeeded;
+        let started_at = self.attempt_start(&sync, report.attempt).await?;
+        let valid = validate_completion(&Completion { started_at, ..report.completion.clone() }, self.now)?;
+        let state = state_of(&sync, None, false);
+        let said_before = report.attempt == sync.retry_count
+            && sync.status.is_terminal()
+            && !state.abandoned
+            && (sync.status.is_success() == succeeded
+                || sync.error_code.as_deref() == Some(PARTIAL_FAILURE)
+                || sync.error_code.as_deref() == Some(ALL_RECORDS_FAILED));
+        if said_before {
+            return Ok(sync);
+        }
+        state.apply(Transition::Finish { attempt: report.attempt, succeeded })?;
+        self.end(sync, report, &valid).await
+    }
+
+    /// The start of an attempt; the sync's own if there is no such attempt, which the status machine then refuses.
+    pub(super) async fn attempt_start(&mut self, sync: &SyncLog, attempt: u16) -> Result<DateTime<Utc>, LedgerError> {
+        let attempt = store::sync_attempts::find(self.tx, sync.key(), attempt).await?;
+        Ok(attempt.map_or(sync.started_at, |attempt| attempt.started_at))
+    }
+
+    /// Ends the running (or abandoned) attempt of a locked sync.
+    pub(super) async fn end(
+        &mut self,
+        mut sync: SyncLog,
+        report: &Report,
+        valid: &ValidCompletion,
+    ) -> Result<SyncLog, LedgerError> {
+        let config =
+            store::integrations::find(self.tx, sync.integration_config_id).await?.ok_or(LedgerError::NotFound)?;
+        let mut attempt = store::sync_attempts::find(self.tx, sync.key(), report.attempt)
+            .await?
+            .ok_or(domain::sync_log::TransitionRefused::NotBegun(report.attempt))?;
+        self.close_open_records(&sync, &config, report.attempt).await?;
+        let own = store::record_outcomes::count_attempt(self.tx, sync.key(), attempt.number).await?;
+        let by_record = own.total() > 0 || config.runner == Runner::Managed;
+        let all = if by_record { Some(store::record_outcomes::count_sync(self.tx, sync.key()).await?) } else { None };
+        let mut ended = ended(&config, &report.completion, valid, all, sync.records_total);
+        if !by_record && report.attempt > 0 {
+            // What former attempts delivered counts too.
+            let former = store::sync_attempts::list(self.tx, sync.key()).await?;
+            let delivered: i32 = former.iter().filter_map(|attempt| attempt.records_processed).sum();
+            ended.processed = valid.records_processed.map(|processed| processed.saturating_add(delivered));
+        }
+        ended.warnings.extend(self.zero_records(&ended, &config).await?);
+        let mut http_status_code = valid.http_status_code;
+        if by_record
+            && report.completion.succeeded
+            && let Some(failure) = &mut ended.failure
+        {
+            http_status_code = self.put_into_words(&sync, failure).await?.or(http_status_code);
+        }
+
+        attempt.status = if ended.failure.is_none() { SyncStatus::Success } else { SyncStatus::Failed };
+        attempt.completed_at = Some(valid.completed_at);
+        attempt.duration_ms = Some((valid.completed_at - attempt.started_at).num_milliseconds());
+        if by_record {
+            attempt.records_total = Some(own.total());
+            attempt.records_done = own.total();
+            attempt.records_processed = Some(own.processed);
+            attempt.records_failed = Some(own.failed);
+            attempt.records_skipped = Some(own.skipped);
+            attempt.records_unknown = Some(own.unknown);
+            attempt.records_not_attempted = Some(own.not_attempted);
+        } else {
+            attempt.records_processed = valid.records_processed;
+            attempt.records_failed = valid.records_failed;
+        }
+        attempt.error_code = ended.failure.as_ref().map(|failure| failure.code.clone());
+        attempt.error_message = ended.failure.as_ref().map(|failure| failure.message.clone());
+        attempt.http_status_code = http_status_code;
+        store::sync_attempts::update_ended(self.tx, sync.key(), &attempt).await?;
+
+        sync.status = SyncStatus::finished(report.attempt, ended.failure.is_none());
+        sync.completed_at = Some(valid.completed_at.max(sync.started_at));
+        sync.duration_ms = sync.completed_at.map(|completed| (completed - sync.started_at).num_milliseconds());
+        sync.records_processed = ended.processed;
+        sync.records_failed = ended.failed;
+        sync.records_total = ended.total;
+        sync.error_code = attempt.error_code;
+        sync.error_message = attempt.error_message;
+        sync.http_status_code = http_status_code;
+        sync.external_reference_id = report.completion.external_reference_id.clone().or(sync.external_reference_id);
+        sync.request_payload_hash = report.completion.request_payload_hash.clone().or(sync.request_payload_hash);
+        sync.warnings = report.warnings.iter().map(message::storable_warning).collect();
+        sync.warnings.extend(ended.warnings);
+        store::sync_logs::update_ended(self.tx, &sync).await?;
+        store::active_syncs::delete(self.tx, sync.id).await?;
+        self.tell_sync(&sync).await?;
+        self.draw_consequences(&sync, &config).await?;
+        Ok(sync)
+    }
+
+    /// What an ended attempt left open was not sent, or was sent without an answer.
+    async fn close_open_records(
+        &mut self,
+        sync: &SyncLog,
+        config: &IntegrationConfig,
+        attempt: u16,
+    ) -> Result<(), LedgerError> {
+        let closed = store::record_outcomes::abandon(self.tx, sync.key(), attempt, self.now).await?;
+        if closed.is_empty() {
+            return Ok(());
+        }
+        store::source_records::revert_abandoned(self.tx, config.id, sync.id, self.now).await?;
+        if config.runner == Runner::External {
+            let outcomes: Vec<NewOutcome> =
+                closed.into_iter().map(|(key, outcome)| NewOutcome::bare(key, outcome)).collect();
+            let borrowed: Vec<&NewOutcome> = outcomes.iter().collect();
+            store::source_records::upsert_reported(self.tx, config.id, sync.id, &borrowed, true, self.now).await?;
+        }
+        Ok(())
+    }
+
+    /// Says a failure in the external system's own words: each kind of error with its number of records, the most frequent
+    /// first. Returns the HTTP status that came with it.
+    async fn put_into_words(&mut self, sync: &SyncLog, failure: &mut Failure) -> Result<Option<i16>, LedgerError> {
+        let failed =
+            store::record_outcomes::failed(self.tx, sync.key(), sync.integration_config_id, PUT_INTO_WORDS).await?;
+        let groups = group(failed.iter().map(|row| FailedRecord {
+            record: row.http_status_code,
+            identifiers: row.label.as_deref().into_iter().collect(),
+            errors: &row.errors,
+        }));
+        let words: Vec<String> = match groups.as_slice() {
+            [] => return Ok(None),
+            [only] => vec![only.message.clone()],
+            several => several
+                .iter()
+                .take(GROUPS_IN_WORDS)
+                .map(|group| {
+                    format!(
+                        "{} ({} {})",
+                        group.message,
+                        group.count,
+                        if group.count == 1 { "record" } else { "records" }
+                    )
+                })
+                .collect(),
+        };
+        failure.message = Failure::new("", &words.join("; ")).message;
+        Ok(groups.first().and_then(|group| group.sample))
+    }
+
+    /// A sync of an external runner that reports no records, where its integration is used to some, is suspicious.
+    async fn zero_records(
+        &mut self,
+        ended: &Ended,
+        config: &IntegrationConfig,
+    ) -> Result<Vec<SyncWarning>, LedgerError> {
+        if config.runner == Runner::Managed || ended.total != Some(0) {
+            return Ok(Vec::new());
+        }
+        let facts = store::health::find(self.tx, config.id).await?;
+        let expects = facts.recent.iter().any(|recent| recent.records_total.unwrap_or(0) > 0);
+        Ok(count_warnings(Some(0), 0, expects))
+    }
+}
+
+/// Judges an attempt that ended: its figures, whether it failed, and what is remarkable. `counts` are the sync's, where
+/// records were reported one by one.
+pub(super) fn ended(
+    config: &IntegrationConfig,
+    completion: &Completion,
+    valid: &ValidCompletion,
+    counts: Option<OutcomeCounts>,
+    total_so_far: Option<i32>,
+) -> Ended {
+    let told = valid.records_total.or(total_so_far);
+    let (processed, failed, total) = match counts {
+        Some(counts) => (Some(counts.processed), Some(counts.failed), Some(told.unwrap_or(0).max(counts.total()))),
+        None => (valid.records_processed, valid.records_failed, told),
+    };
+    let mut warnings = valid.warnings.clone();
+    if warnings.is_empty() && (counts.is_some() || processed.is_some() || failed.is_some()) {
+        let accounted =
+            counts.map_or(processed.unwrap_or(0).saturating_add(failed.unwrap_or(0)), |counts| counts.total());
+        warnings.extend(count_warnings(total, accounted, false));
+    }
+    let with_warning = counts.map_or(0, |counts| counts.warning);
+    if with_warning > 0 {
+        warnings.push(SyncWarning {
+            code: RECORD_WARNINGS.to_owned(),
+            message: format!("{with_warning} records were delivered with a warning"),
+            pointer: None,
+        });
+    }
+    // Counts that make no sense are remarked on; they say nothing about failed records.
+    let nonsense = !valid.warnings.is_empty();
+    let undelivered = counts.map_or(failed.unwrap_or(0), |counts| counts.undelivered());
+    let failure = if completion.succeeded {
+        let tolerated = nonsense || tolerates(config.policy.partial_failure, processed.unwrap_or(0), undelivered);
+        (!tolerated).then(|| undelivered_failure(completion, processed.unwrap_or(0), undelivered, total.unwrap_or(0)))
+    } else {
+        let code = completion.error_code.as_deref().unwrap_or_default();
+        Some(Failure::new(code, &message::storable(completion.error_message.as_deref().unwrap_or_default())))
+    };
+    Ended { by_record: counts.is_some(), processed, failed, total, failure, warnings }
+}
+
+/// A payment that did not leave is a failure, whatever the runner called it.
+fn undelivered_failure(completion: &Completion, processed: i32, undelivered: i32, total: i32) -> Failure {
+    let code = if processed > 0 { PARTIAL_FAILURE } else { ALL_RECORDS_FAILED };
+    let words =
+        completion.error_message.clone().unwrap_or_else(|| format!("{undelivered} of {total} records did not arrive"));
+    Failure::new(code, &message::storable(&words))
+}
+
+/// The report of an attempt whose lease ran out.
+pub(super) fn abandoned(attempt: u16) -> Report {
+    Report {
+        attempt,
+        completion: Completion {
+            error_code: Some(ATTEMPT_ABANDONED.to_owned()),
+            error_message: Some("the runner went silent before the attempt ended".to_owned()),
+            ..Completion::default()
+        },
+        warnings: Vec::new(),
+    }
+}

@@ -1,0 +1,52 @@
+//! What the external systems said, made fit for storing.
+
+use domain::record::{RecordError, RecordOutcome};
+use domain::redaction::redact;
+use domain::sync_log::{MAX_MESSAGE_CHARS, SyncWarning, cut};
+use store::record_outcomes::NewOutcome;
+use store::source_records::RecordKey;
+
+/// Most errors kept of one record.
+pub(super) const MAX_ERRORS: usize = 50;
+
+/// A text without personal data, cut to what the ledger keeps. NUL, which PostgreSQL's text cannot hold, is dropped.
+pub(super) fn storable(text: &str) -> String {
+    let clean = if text.contains('\0') { redact(&text.replace('\0', "")) } else { redact(text) };
+    cut(&clean, MAX_MESSAGE_CHARS).to_owned()
+}
+
+/// A record's errors, fit for storing.
+pub fn storable_errors(errors: &[RecordError]) -> Vec<RecordError> {
+    errors
+        .iter()
+        .take(MAX_ERRORS)
+        .map(|error| RecordError {
+            code: cut(&error.code.replace('\0', ""), 200).to_owned(),
+            message: storable(&error.message),
+            field: error.field.as_deref().map(|field| cut(&field.replace('\0', ""), 500).to_owned()),
+            field_name: error.field_name.as_deref().map(|name| cut(&name.replace('\0', ""), 500).to_owned()),
+            hints: error.hints.iter().take(20).map(|hint| cut(&hint.replace('\0', ""), 200).to_owned()).collect(),
+        })
+        .collect()
+}
+
+/// A record that is not sent on purpose.
+pub fn skipped(key: RecordKey, code: &str) -> NewOutcome {
+    let message = match code {
+        domain::record::ALREADY_ACTIVE => "another sync has the record under way",
+        domain::record::ALREADY_DELIVERED => "an earlier sync delivered the record",
+        domain::record::HANDLED_MANUALLY => "the record was booked by hand",
+        _ => "the record was left out",
+    };
+    let error = RecordError { code: code.to_owned(), message: message.to_owned(), ..RecordError::default() };
+    NewOutcome { errors: vec![error], ..NewOutcome::bare(key, RecordOutcome::Skipped) }
+}
+
+/// A runner's remark, fit for storing.
+pub(super) fn storable_warning(warning: &SyncWarning) -> SyncWarning {
+    SyncWarning {
+        code: cut(&warning.code.replace('\0', ""), 200).to_owned(),
+        message: storable(&warning.message),
+        pointer: warning.pointer.as_deref().map(|pointer| cut(&pointer.replace('\0', ""), 500).to_owned()),
+    }
+}

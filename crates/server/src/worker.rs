@@ -1,0 +1,107 @@
+//! Background work: managed syncs, leases, schedules, freshness, e-mail, partitions.
+//!
+//! Each job is claimed with a lease and a commit, does its IO outside any transaction, and records what came of it. Any
+//! number of processes may run it side by side.
+
+mod mail;
+mod send;
+mod sweeps;
+mod sync;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use store::PlainTx;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::http::problem::Chain;
+use crate::state::AppState;
+
+/// How often the queue is looked at if nobody in this process says that there is something in it.
+const QUEUE_PERIOD: Duration = Duration::from_millis(500);
+/// How often leases, schedules and freshness are looked at.
+const SWEEP_PERIOD: Duration = Duration::from_secs(1);
+/// How often partitions are made ahead of time.
+const PARTITION_PERIOD: Duration = Duration::from_hours(6);
+/// How often the outbox is looked at.
+const MAIL_PERIOD: Duration = Duration::from_millis(500);
+
+/// Runs all background work until it is told to stop; then ends what is under way.
+pub async fn run(state: AppState, shutdown: CancellationToken) {
+    let owner = Uuid::now_v7();
+    tokio::join!(
+        run_syncs(state.clone(), owner, shutdown.clone()),
+        periodically(SWEEP_PERIOD, shutdown.clone(), || sweeps::sweep(state.clone())),
+        periodically(PARTITION_PERIOD, shutdown.clone(), || sweeps::ensure_partitions(state.clone())),
+        mail::run(state.clone(), MAIL_PERIOD, shutdown.clone()),
+    );
+}
+
+/// Takes waiting managed syncs from the queue, as many at a time as the operator allows.
+async fn run_syncs(state: AppState, owner: Uuid, shutdown: CancellationToken) {
+    let slots = Arc::new(Semaphore::new(state.config.worker.concurrency));
+    let mut running = JoinSet::new();
+    let mut tick = interval(QUEUE_PERIOD);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => break,
+            () = state.jobs.notified() => {}
+            _ = tick.tick() => {}
+            Some(_) = running.join_next() => {}
+        }
+        if let Err(error) = take_queued(&state, owner, &slots, &mut running, &shutdown).await {
+            tracing::warn!(error = %Chain(&error), "the queue could not be read");
+        }
+    }
+    while running.join_next().await.is_some() {}
+}
+
+async fn take_queued(
+    state: &AppState,
+    owner: Uuid,
+    slots: &Arc<Semaphore>,
+    running: &mut JoinSet<()>,
+    shutdown: &CancellationToken,
+) -> Result<(), store::StoreError> {
+    let free = slots.available_permits();
+    if free == 0 {
+        return Ok(());
+    }
+    let waiting = {
+        let mut tx = PlainTx::begin(&state.db).await?;
+        store::active_syncs::queue(&mut tx, i64::try_from(free).unwrap_or(i64::MAX)).await?
+    };
+    for active in waiting {
+        let Ok(permit) = Arc::clone(slots).try_acquire_owned() else { break };
+        let Some(claimed) = sync::claim(state, owner, &active).await else { continue };
+        let (state, shutdown) = (state.clone(), shutdown.clone());
+        running.spawn(async move {
+            sync::execute(&state, owner, claimed, &shutdown).await;
+            drop(permit);
+            // The freed slot may be waited for.
+            state.jobs.notify_one();
+        });
+    }
+    Ok(())
+}
+
+/// Does a job again and again until told to stop.
+async fn periodically<F: Future<Output = ()> + Send>(
+    period: Duration,
+    shutdown: CancellationToken,
+    job: impl Fn() -> F + Send,
+) {
+    let mut tick = interval(period);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            _ = tick.tick() => job().await,
+        }
+    }
+}

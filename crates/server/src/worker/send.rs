@@ -1,0 +1,140 @@
+//! The two transactions around a request: `sending` is durable before it leaves, its answer as soon as it came.
+
+use anyhow::Context as _;
+use connectors::{OutboundRecord, RecordAnswer};
+use domain::record::{ALREADY_DELIVERED, HANDLED_MANUALLY, RecordError, RecordOutcome, RecordState};
+use sha2::{Digest, Sha256};
+use store::OrgTx;
+use store::record_outcomes::NewOutcome;
+use store::source_records::{OutboundRow, RecordKey, SettledRecord};
+use uuid::Uuid;
+
+use crate::ledger::{Claimed, skipped, staging_context, storable_errors};
+use crate::state::AppState;
+use crate::vault::Sealed;
+
+/// Error code of a record whose data is not staged.
+const NO_DATA: &str = "NO_DATA";
+
+/// Reads the records' current versions and marks those to be sent as `sending`. `None` if the attempt's lease is lost.
+pub(super) async fn prepare(
+    state: &AppState,
+    owner: Uuid,
+    claimed: &Claimed,
+    keys: &[RecordKey],
+) -> anyhow::Result<Option<Vec<OutboundRecord>>> {
+    let (sync, config) = (&claimed.sync, &claimed.config);
+    let now = state.clock.now();
+    let mut tx = OrgTx::begin(&state.db, sync.organization_id).await?;
+    if !store::active_syncs::extend(&mut tx, sync.id, claimed.attempt, Some(owner), now).await? {
+        return Ok(None);
+    }
+    let rows = store::source_records::load_outbound(&mut tx, config.id, keys).await?;
+    let mut outcomes = Vec::with_capacity(rows.len());
+    let mut leaving = Vec::with_capacity(rows.len());
+    for key in keys {
+        let row = rows.iter().find(|row| row.key == *key);
+        match row.map(|row| (row, row.state)) {
+            Some((_, RecordState::Delivered)) => outcomes.push(skipped(key.clone(), ALREADY_DELIVERED)),
+            Some((_, RecordState::Handled)) => outcomes.push(skipped(key.clone(), HANDLED_MANUALLY)),
+            Some((row, _)) => match open(state, config.id, row)? {
+                Some(record) => {
+                    outcomes.push(sending(row));
+                    leaving.push(record);
+                }
+                None => outcomes.push(without_data(key)),
+            },
+            None => outcomes.push(without_data(key)),
+        }
+    }
+    let sent: Vec<RecordKey> = leaving.iter().map(key_of).collect();
+    store::source_records::mark_sending(&mut tx, config.id, sync.id, &sent, now).await?;
+    store::record_outcomes::upsert(&mut tx, sync.key(), claimed.attempt, &outcomes, now).await?;
+    tx.commit().await?;
+    Ok(Some(leaving))
+}
+
+fn sending(row: &OutboundRow) -> NewOutcome {
+    NewOutcome {
+        request_payload_hash: row.payload_hash.clone(),
+        label: row.label.clone(),
+        amount: row.amount,
+        currency: row.currency.clone(),
+        ..NewOutcome::bare(row.key.clone(), RecordOutcome::Sending)
+    }
+}
+
+fn without_data(key: &RecordKey) -> NewOutcome {
+    let error = RecordError {
+        code: NO_DATA.to_owned(),
+        message: "the record has no staged data to send".to_owned(),
+        ..RecordError::default()
+    };
+    NewOutcome { errors: vec![error], ..NewOutcome::bare(key.clone(), RecordOutcome::Failed) }
+}
+
+/// Opens a record's staged payload.
+fn open(state: &AppState, integration_config_id: Uuid, row: &OutboundRow) -> anyhow::Result<Option<OutboundRecord>> {
+    let (Some(sealed), Some(payload_hash)) = (&row.payload, &row.payload_hash) else { return Ok(None) };
+    let sealed = Sealed { key_id: sealed.key_id.clone(), bytes: sealed.bytes.clone() };
+    let context = staging_context(integration_config_id, &row.key);
+    let plain = state.vault.open(&sealed, &context).context("a staged payload could not be opened")?;
+    let payload = serde_json::from_slice(&plain).context("a staged payload is not JSON")?;
+    Ok(Some(OutboundRecord {
+        source_record_type: row.key.source_record_type.clone(),
+        source_record_id: row.key.source_record_id,
+        payload,
+        payload_hash: payload_hash.clone(),
+        idempotency_key: idempotency_key(integration_config_id, &row.key, payload_hash),
+    }))
+}
+
+/// The same for every repetition of the same version of a record, and for nothing else.
+fn idempotency_key(integration_config_id: Uuid, key: &RecordKey, payload_hash: &str) -> String {
+    let name = format!("{integration_config_id}\n{}\n{}\n{payload_hash}", key.source_record_type, key.source_record_id);
+    hex::encode(&Sha256::digest(name)[..16])
+}
+
+fn key_of(record: &OutboundRecord) -> RecordKey {
+    RecordKey { source_record_type: record.source_record_type.clone(), source_record_id: record.source_record_id }
+}
+
+/// Writes what became of records that were sent.
+pub(super) async fn record(
+    state: &AppState,
+    claimed: &Claimed,
+    answered: &[(OutboundRecord, RecordAnswer)],
+) -> anyhow::Result<()> {
+    let (sync, config) = (&claimed.sync, &claimed.config);
+    let now = state.clock.now();
+    let outcomes: Vec<NewOutcome> = answered.iter().map(|(record, answer)| outcome_of(record, answer)).collect();
+    let settled: Vec<SettledRecord<'_>> = outcomes
+        .iter()
+        .map(|new| SettledRecord {
+            key: &new.key,
+            outcome: new.outcome,
+            external_reference_id: new.external_reference_id.as_deref(),
+        })
+        .collect();
+    let mut tx = OrgTx::begin(&state.db, sync.organization_id).await?;
+    store::source_records::settle(&mut tx, config.id, &settled, config.allow_updates, now).await?;
+    store::record_outcomes::upsert(&mut tx, sync.key(), claimed.attempt, &outcomes, now).await?;
+    let done = i32::try_from(outcomes.len()).unwrap_or(i32::MAX);
+    store::sync_attempts::add_done(&mut tx, sync.key(), claimed.attempt, done).await?;
+    state.ledger(&mut tx, now).tell_sync(sync).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+fn outcome_of(record: &OutboundRecord, answer: &RecordAnswer) -> NewOutcome {
+    NewOutcome {
+        errors: storable_errors(&answer.errors),
+        http_status_code: answer.http_status_code.filter(|code| (100..=599).contains(code)),
+        external_reference_id: answer
+            .external_reference_id
+            .as_deref()
+            .map(|reference| domain::sync_log::cut(&reference.replace('\0', ""), 500).to_owned()),
+        request_payload_hash: Some(record.payload_hash.clone()),
+        ..NewOutcome::bare(key_of(record), answer.outcome)
+    }
+}

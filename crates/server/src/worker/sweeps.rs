@@ -1,0 +1,122 @@
+//! What time alone brings about: leases that ran out, schedules that are due, integrations that went stale.
+
+use chrono::Datelike as _;
+use domain::sync_log::draft::Reporter;
+use store::active_syncs::ActiveSync;
+use store::timers::Due;
+use store::{OrgTx, PlainTx, StoreError};
+
+use crate::http::problem::Chain;
+use crate::ledger::LedgerError;
+use crate::state::AppState;
+
+/// Most items of one sweep; the rest comes with the next.
+const LIMIT: i64 = 200;
+
+/// One look at everything.
+pub(super) async fn sweep(state: AppState) {
+    let done = async {
+        expire(&state).await?;
+        run_due(&state).await?;
+        review_stale(&state).await
+    };
+    if let Err(error) = done.await {
+        tracing::warn!(error = %Chain(&error), "a sweep was cut short");
+    }
+}
+
+/// Ends attempts whose lease ran out, and gives up those that nobody claimed.
+async fn expire(state: &AppState) -> Result<(), StoreError> {
+    let expired = {
+        let mut tx = PlainTx::begin(&state.db).await?;
+        store::active_syncs::expired(&mut tx, state.clock.now(), LIMIT).await?
+    };
+    for active in &expired {
+        let ended = expire_one(state, active).await;
+        report(ended, "an abandoned attempt could not be ended")?;
+    }
+    if !expired.is_empty() {
+        state.wake();
+    }
+    Ok(())
+}
+
+async fn expire_one(state: &AppState, active: &ActiveSync) -> Result<(), LedgerError> {
+    let mut tx = OrgTx::begin(&state.db, active.organization_id).await?;
+    state.ledger(&mut tx, state.clock.now()).expire(active).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Starts managed syncs whose schedule is due. One that is still under way is not joined by a second; after an outage
+/// one missed run is made up for.
+async fn run_due(state: &AppState) -> Result<(), StoreError> {
+    let due = {
+        let mut tx = PlainTx::begin(&state.db).await?;
+        store::timers::due_runs(&mut tx, state.clock.now(), LIMIT).await?
+    };
+    for due in &due {
+        let started = run_one(state, due).await;
+        report(started, "a scheduled sync could not be started")?;
+    }
+    if !due.is_empty() {
+        state.wake();
+    }
+    Ok(())
+}
+
+async fn run_one(state: &AppState, due: &Due) -> Result<(), LedgerError> {
+    let now = state.clock.now();
+    let mut tx = OrgTx::begin(&state.db, due.organization_id).await?;
+    let Some(config) = store::integrations::find(&mut tx, due.integration_config_id).await? else { return Ok(()) };
+    if !store::timers::advance_run(&mut tx, config.id, now, config.next_run_after(now)).await? {
+        return Ok(());
+    }
+    if !config.paused && store::active_syncs::find_of_integration(&mut tx, config.id).await?.is_none() {
+        state.ledger(&mut tx, now).trigger(config.id, None, Reporter::Machine).await?;
+    }
+    Ok(tx.commit().await?)
+}
+
+/// Looks again at integrations whose freshness window ran out.
+async fn review_stale(state: &AppState) -> Result<(), StoreError> {
+    let due = {
+        let mut tx = PlainTx::begin(&state.db).await?;
+        store::timers::due_stale(&mut tx, state.clock.now(), LIMIT).await?
+    };
+    for due in &due {
+        let reviewed = review_one(state, due).await;
+        report(reviewed, "an integration's freshness could not be reviewed")?;
+    }
+    if !due.is_empty() {
+        state.hub.nudge();
+    }
+    Ok(())
+}
+
+async fn review_one(state: &AppState, due: &Due) -> Result<(), LedgerError> {
+    let mut tx = OrgTx::begin(&state.db, due.organization_id).await?;
+    state.ledger(&mut tx, state.clock.now()).review_freshness(due.integration_config_id).await?;
+    Ok(tx.commit().await?)
+}
+
+/// A database that is away ends the sweep; anything else is about one item and is logged.
+fn report(result: Result<(), LedgerError>, what: &str) -> Result<(), StoreError> {
+    match result {
+        Ok(()) => Ok(()),
+        Err(LedgerError::Store(error)) if error.is_passing() => Err(error),
+        Err(error) => {
+            tracing::error!(error = %Chain(&error), "{what}");
+            Ok(())
+        }
+    }
+}
+
+/// Makes the ledger's partitions ahead of time.
+pub(super) async fn ensure_partitions(state: AppState) {
+    let today = state.clock.now().date_naive();
+    match state.db.ensure_partitions(today).await {
+        Ok(0) => {}
+        Ok(made) => tracing::info!(made, year = today.year(), month = today.month(), "partitions were made"),
+        Err(error) => tracing::error!(error = %Chain(&error), "partitions could not be made"),
+    }
+}

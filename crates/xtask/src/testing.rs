@@ -1,0 +1,247 @@
+//! `cargo xtask test`: everything that must pass, part by part.
+
+mod browser;
+mod checks;
+mod executables;
+mod tally;
+
+use std::cell::OnceCell;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+
+use crate::npm;
+use crate::openapi;
+use crate::place::Place;
+use crate::postgres::Throwaway;
+use crate::python;
+use crate::shell;
+use crate::tools;
+use executables::{Executable, PROGRAMS};
+use tally::Tally;
+
+/// How long one test executable may take before it is taken for hung.
+const LIMIT: Duration = Duration::from_mins(15);
+
+/// What `test` takes.
+#[derive(Args)]
+pub struct Options {
+    /// The parts to run, in their own order; all where none is named
+    parts: Vec<Part>,
+}
+
+/// A part of the tests; the order is the one they run in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+enum Part {
+    /// The formatting
+    Fmt,
+    /// The compiler's and clippy's warnings
+    Clippy,
+    /// That the shared crates compile to WebAssembly
+    Wasm,
+    /// The crates' own tests
+    Unit,
+    /// The API over HTTP
+    Api,
+    /// What one organization must not see of another
+    Isolation,
+    /// The jobs in the background
+    Worker,
+    /// Killed processes and broken peers
+    Faults,
+    /// Servers of other people
+    Contract,
+    /// That openapi/openapi.json is what the code says
+    Openapi,
+    /// The dashboard in a real browser
+    Browser,
+    /// The documentation in the code
+    Docs,
+    /// The spelling
+    Typos,
+    /// Licences and sources of the dependencies
+    Deny,
+}
+
+/// Runs the parts; the last line printed is `N passed, N failed`.
+pub fn run(options: &Options) -> Result<ExitCode> {
+    let mut session = Session { place: Place::find()?, executables: OnceCell::new(), database: None };
+    let mut total = Tally::default();
+    let mut lines = Vec::new();
+    for part in Part::value_variants() {
+        if !options.parts.is_empty() && !options.parts.contains(part) {
+            continue;
+        }
+        println!("\n── {} ──", part.name());
+        let begun = Instant::now();
+        let tally = session.run(*part).unwrap_or_else(|error| {
+            eprintln!("error: {error:#}");
+            Tally { passed: 0, failed: 1 }
+        });
+        let minutes = begun.elapsed().as_secs_f32() / 60.0;
+        lines.push(format!(
+            "{:<10} {minutes:>5.1} min {:>6} passed {:>4} failed",
+            part.name(),
+            tally.passed,
+            tally.failed
+        ));
+        total += tally;
+    }
+    if let Err(error) = session.end() {
+        eprintln!("error: {error:#}");
+        total.failed += 1;
+    }
+    println!();
+    for line in lines {
+        println!("{line}");
+    }
+    println!("{total}");
+    Ok(if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+impl Part {
+    fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+}
+
+/// What the tests of the `tests` package find in their environment; installs what is missing.
+pub fn environment(place: &Place, database: &Throwaway) -> Result<Vec<(&'static str, PathBuf)>> {
+    Ok(vec![
+        ("SYNCWATCH_TEST_DATABASE_URL", PathBuf::from(&database.url)),
+        ("SYNCWATCH_TEST_PYTHON", python::peers(place)?),
+        ("SYNCWATCH_TEST_NODE_MODULES", npm::install(place, "tests/peers")?),
+        ("SYNCWATCH_TEST_BIN_DIR", place.target.join("debug")),
+    ])
+}
+
+/// What the parts share: built once, started once.
+struct Session {
+    place: Place,
+    executables: OnceCell<Vec<Executable>>,
+    database: Option<Throwaway>,
+}
+
+impl Session {
+    fn run(&mut self, part: Part) -> Result<Tally> {
+        match part {
+            Part::Fmt => checks::one(self.cargo(&["fmt", "--all", "--check"])),
+            Part::Clippy => self.clippy(),
+            Part::Wasm => {
+                tools::wasm_target(&self.place)?;
+                let check =
+                    ["check", "--locked", "-p", "domain", "-p", "api-types", "--target", "wasm32-unknown-unknown"];
+                checks::one(self.cargo(&check))
+            }
+            Part::Unit => self.unit(),
+            Part::Api | Part::Isolation | Part::Worker | Part::Faults | Part::Contract => {
+                self.integration(&part.name())
+            }
+            Part::Openapi => {
+                self.executables()?;
+                openapi::check(&self.place).map(|()| Tally { passed: 1, failed: 0 })
+            }
+            Part::Browser => {
+                self.executables()?;
+                browser::run(&self.place)
+            }
+            Part::Docs => {
+                let mut doc = self.cargo(&["doc", "--locked", "--workspace", "--exclude", "frontend", "--no-deps"]);
+                doc.env("RUSTDOCFLAGS", "-D warnings");
+                checks::one(doc)
+            }
+            Part::Typos => {
+                let program = self.installing(python::typos)?;
+                let mut typos = Command::new(program);
+                typos.args(["--config", "typos.toml"]).current_dir(&self.place.root);
+                checks::one(typos)
+            }
+            Part::Deny => {
+                let bin = self.installing(tools::cargo_deny)?;
+                let mut deny = Command::new(bin.join("cargo-deny"));
+                deny.args(["--locked", "check", "bans", "licenses", "sources"]).current_dir(&self.place.root);
+                checks::one(deny)
+            }
+        }
+    }
+
+    fn clippy(&self) -> Result<Tally> {
+        let mut workspace =
+            self.cargo(&["clippy", "--locked", "--workspace", "--exclude", "frontend", "--all-targets"]);
+        workspace.args(["--", "-D", "warnings"]);
+        let mut tally = checks::one(workspace)?;
+        tools::wasm_target(&self.place)?;
+        let mut frontend = self.cargo(&["clippy", "--locked", "-p", "frontend", "--target", "wasm32-unknown-unknown"]);
+        frontend.args(["--", "-D", "warnings"]);
+        tally += checks::one(frontend)?;
+        Ok(tally)
+    }
+
+    /// The tests that stand in the crates themselves, and the examples in their documentation.
+    fn unit(&mut self) -> Result<Tally> {
+        let mut tally = self.run_executables(|executable| executable.package != "tests" || executable.is_library)?;
+        let mut doc = self.cargo(&["test", "--locked", "--workspace", "--exclude", "frontend", "--doc"]);
+        tally += tally::of_rust_tests(&mut doc, LIMIT)?;
+        Ok(tally)
+    }
+
+    fn integration(&mut self, target: &str) -> Result<Tally> {
+        self.run_executables(|executable| executable.package == "tests" && executable.target == target)
+    }
+
+    fn run_executables(&mut self, wanted: impl Fn(&Executable) -> bool) -> Result<Tally> {
+        let environment = self.environment()?;
+        let chosen: Vec<&Executable> = self.executables()?.iter().filter(|executable| wanted(executable)).collect();
+        anyhow::ensure!(!chosen.is_empty(), "there is no such test target");
+        let mut tally = Tally::default();
+        for executable in chosen {
+            println!("\n{} {}", executable.package, executable.target);
+            let outcome = tally::of_rust_tests(executable.command().envs(environment.iter().cloned()), LIMIT);
+            tally += outcome.unwrap_or_else(|error| {
+                eprintln!("error: {error:#}");
+                Tally { passed: 0, failed: 1 }
+            });
+        }
+        Ok(tally)
+    }
+
+    /// Builds everything once: the programs, the tests and the examples share one graph of dependencies.
+    fn executables(&self) -> Result<&[Executable]> {
+        if self.executables.get().is_none() {
+            let built = executables::build(&self.place)?;
+            for program in PROGRAMS {
+                anyhow::ensure!(self.place.built(program, false).is_file(), "cargo built no {program}");
+            }
+            // Set for the first time: nobody else can have.
+            let _ = self.executables.set(built);
+        }
+        Ok(self.executables.get().map_or(&[], Vec::as_slice))
+    }
+
+    fn environment(&mut self) -> Result<Vec<(&'static str, PathBuf)>> {
+        let _alone = tools::lock(&self.place)?;
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => Throwaway::start(&self.place)?,
+        };
+        environment(&self.place, self.database.insert(database))
+    }
+
+    fn installing<T>(&self, install: impl FnOnce(&Place) -> Result<T>) -> Result<T> {
+        let _alone = tools::lock(&self.place)?;
+        install(&self.place)
+    }
+
+    fn cargo(&self, arguments: &[&str]) -> Command {
+        let mut command = shell::cargo();
+        command.args(arguments).current_dir(&self.place.root);
+        command
+    }
+
+    fn end(self) -> Result<()> {
+        self.database.map_or(Ok(()), Throwaway::stop)
+    }
+}

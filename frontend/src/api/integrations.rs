@@ -1,0 +1,64 @@
+//! Integrations and their trends.
+
+use api_types::Page;
+use api_types::integrations::{Integration, IntegrationPatch, IntegrationSummary};
+use api_types::sync_logs::{Sync, TriggerSync};
+use api_types::trends::Trends;
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::http::{Call, Query, read};
+use super::{ApiError, Client, Versioned};
+
+impl Client {
+    /// Every integration of the organization.
+    pub async fn integrations(&self) -> Result<Vec<IntegrationSummary>, ApiError> {
+        let mut all = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let query = Query::new().with("limit", "200").with("cursor", cursor);
+            let page: Page<IntegrationSummary> = self.fetch(query.on("/integrations")).await?;
+            all.extend(page.items);
+            match page.next_cursor {
+                Some(next) => cursor = next,
+                None => return Ok(all),
+            }
+        }
+    }
+
+    /// One integration with its version.
+    pub async fn integration(&self, id: Uuid) -> Result<Versioned<Integration>, ApiError> {
+        self.fetch_versioned(format!("/integrations/{id}")).await
+    }
+
+    /// Changes settings, unless somebody else changed them in the meantime.
+    pub async fn update_integration(
+        &self,
+        id: Uuid,
+        etag: Option<&str>,
+        patch: &IntegrationPatch,
+    ) -> Result<Versioned<Integration>, ApiError> {
+        let call = Call::patch(format!("/integrations/{id}")).json(patch).header("if-match", etag.unwrap_or("*"));
+        let response = self.call(call).await?;
+        let etag = response.headers().get("etag");
+        Ok(Versioned { value: read(response).await?, etag })
+    }
+
+    /// Starts a sync of everything that is due.
+    pub async fn trigger_sync(&self, id: Uuid, key: Uuid) -> Result<Sync, ApiError> {
+        let body = TriggerSync { source_record_type: None, source_record_id: None };
+        self.ask(Call::post(format!("/integrations/{id}/syncs")).json(&body).header("idempotency-key", key.to_string()))
+            .await
+    }
+
+    /// Counts and durations per day.
+    pub async fn trends(&self, id: Uuid, from: DateTime<Utc>, to: DateTime<Utc>) -> Result<Trends, ApiError> {
+        let query = Query::new().with("from", stamp(from)).with("to", stamp(to)).with("bucket", "day");
+        self.fetch(query.on(&format!("/integrations/{id}/trends"))).await
+    }
+}
+
+/// A moment as it stands in a query.
+pub fn stamp(moment: DateTime<Utc>) -> String {
+    moment.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+}

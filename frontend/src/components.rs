@@ -1,0 +1,45 @@
+//! A thin layer over Designsystemet's classes, and the parts that pages share.
+
+mod announce;
+mod bars;
+mod bell;
+mod charts;
+mod connection;
+mod dialog;
+mod error_groups;
+mod failure;
+mod header;
+mod icons;
+mod light;
+mod loaded;
+mod login_form;
+mod menu;
+mod record_detail;
+mod resolve_dialog;
+mod retry_dialog;
+mod retry_outcome;
+mod settings;
+mod status;
+mod time;
+mod timeline;
+mod timeline_filter;
+mod trends;
+
+pub use announce::{Announcer, use_announcer};
+pub use bars::Bars;
+pub use bell::Unread;
+pub use dialog::Dialog;
+pub use failure::Failure;
+pub use header::Header;
+pub use icons::{Icon, icon};
+pub use light::{LightIcon, LightTag};
+pub use loaded::{ErrorView, Loaded, Skeleton};
+pub use login_form::LoginForm;
+pub use record_detail::{RecordDetail, fact, name as record_name};
+pub use resolve_dialog::{ResolveDialog, Resolving};
+pub use retry_dialog::{RetryDialog, Retrying};
+pub use settings::Settings;
+pub use status::StatusTag;
+pub use time::{Ago, Clock, Time};
+pub use timeline::{Timeline, attempt_table};
+pub use trends::Trends;

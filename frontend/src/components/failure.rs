@@ -1,0 +1,129 @@
+//! A failed sync: the external system's message, word for word, when it came, and which records it was about.
+
+use api_types::sync_logs::Sync;
+use domain::record::RecordOutcome;
+use domain::sync_log::SyncStatus;
+use leptos::prelude::*;
+use uuid::Uuid;
+
+use super::error_groups::{ErrorGroups, Failed, RecordList};
+use super::icons::{Icon, icon};
+use super::retry_dialog::Retrying;
+use super::{ResolveDialog, Resolving, Time, fact};
+use crate::format;
+use crate::live::use_live;
+use crate::remote::Remote;
+use crate::session::use_session;
+
+/// The failure of one sync.
+#[component]
+pub fn Failure(
+    /// The sync, kept up to date.
+    #[prop(into)]
+    sync: Signal<Sync>,
+    /// Where a retry begins.
+    retrying: Retrying,
+    /// Called when records may have changed.
+    #[prop(into)]
+    changed: Callback<()>,
+) -> impl IntoView {
+    let id = sync.with_untracked(|sync| sync.id);
+    let session = use_session();
+    let groups = Remote::new(move || async move { session.client().error_groups(id).await });
+    let failed = Failed::new(id, RecordOutcome::Failed);
+    let unknown = Failed::new(id, RecordOutcome::Unknown);
+    let unsent = Failed::new(id, RecordOutcome::NotAttempted);
+    unknown.open();
+    unsent.open();
+    let refresh = move || {
+        groups.reload();
+        failed.refresh();
+        unknown.refresh();
+        unsent.refresh();
+    };
+    let resolving = Resolving::new();
+    use_live().reload_on(move |event| event.data.sync_id == Some(id), refresh);
+    // Another attempt or another state: other records failed, or fewer.
+    Effect::new(move |before: Option<(u16, SyncStatus)>| {
+        let now = sync.with(|sync| (sync.attempt, sync.status));
+        if before.is_some_and(|before| before != now) {
+            refresh();
+        }
+        now
+    });
+    let done = Callback::new(move |()| {
+        refresh();
+        changed.run(());
+    });
+    let retryable = Memo::new(move |_| sync.with(|sync| sync.retryable) && session.may_act());
+    view! {
+        <div class="stack failure">
+            {move || sync.with(|sync| sync.status.is_failure().then(|| message(sync)))}
+            {move || retryable.get().then(|| view! {
+                <div class="actions">
+                    <button type="button" class="ds-button" on:click=move |_| retrying.begin(id) data-testid="retry">
+                        {icon(Icon::Retry)}
+                        {tr!(retry.button)}
+                    </button>
+                </div>
+            })}
+            <div class="stack-tight">
+                <h3 class="ds-heading" data-size="2xs">{tr!(failure.records)}</h3>
+                <ErrorGroups sync=id groups failed resolving />
+                <Others sync=id failed=unknown resolving title=Callback::new(|count| tr!(failure.unknown, count = count, n = format::number(count)))
+                    help=tr!(failure.unknown_help) />
+                <Others sync=id failed=unsent resolving title=Callback::new(|count| tr!(failure.unsent, count = count, n = format::number(count)))
+                    help=tr!(failure.unsent_help) />
+            </div>
+            <ResolveDialog resolving done />
+        </div>
+    }
+}
+
+fn message(sync: &Sync) -> impl IntoView + use<> {
+    let text = sync.error_message.clone().unwrap_or_default();
+    view! {
+        <figure class="complaint failure-message">
+            <figcaption class="subtle">{tr!(failure.message)}</figcaption>
+            {if text.is_empty() {
+                view! { <p>{tr!(failure.no_message)}</p> }.into_any()
+            } else {
+                view! { <blockquote class="verbatim" lang="" data-testid="error-message">{text}</blockquote> }.into_any()
+            }}
+            <dl class="facts">
+                {sync.completed_at.map(|at| view! { {fact(tr!(failure.time), view! { <Time at full=true /> })} })}
+                {sync.error_code.clone().map(|code| view! { {fact(tr!(record.code), view! { <code class="break">{code}</code> })} })}
+                {sync.http_status_code.map(|status| view! { {fact(tr!(record.http_status), view! { {status} })} })}
+            </dl>
+        </figure>
+    }
+}
+
+/// Records that did not arrive and were not refused either.
+#[component]
+fn Others(
+    sync: Uuid,
+    failed: Failed,
+    resolving: Resolving,
+    title: Callback<i64, String>,
+    help: String,
+) -> impl IntoView {
+    let count = Memo::new(move |_| i64::try_from(failed.records.with(Vec::len)).unwrap_or(0));
+    let some = Memo::new(move |_| count.get() > 0);
+    let opened = RwSignal::new(false);
+    move || {
+        some.get().then(|| {
+            view! {
+                <details class="ds-details group" on:toggle=move |_| opened.set(true)>
+                    <summary>
+                        <span class="group-title">
+                            <span class="strong">{move || title.run(count.get())}</span>
+                            <span class="subtle">{help.clone()}</span>
+                        </span>
+                    </summary>
+                    <div>{move || opened.get().then(|| view! { <RecordList sync records=failed.records failed resolving /> })}</div>
+                </details>
+            }
+        })
+    }
+}

@@ -1,0 +1,46 @@
+//! Signing in.
+
+use leptos::prelude::*;
+
+use crate::components::LoginForm;
+use crate::i18n::Locale;
+use crate::prefs::use_prefs;
+use crate::text;
+
+/// The sign-in page. Who has signed in is led to the address they came for by the router.
+#[component]
+pub fn SignIn() -> impl IntoView {
+    let prefs = use_prefs();
+    super::titled(|| tr!(login.title));
+    let language = |locale: Locale, tag: &'static str, name: &'static str| {
+        view! {
+            <button type="button" class="ds-button" data-variant="tertiary" data-size="sm" lang=tag
+                aria-pressed=(text::locale() == locale).to_string() on:click=move |_| prefs.speak(locale)>
+                {name}
+            </button>
+        }
+    };
+    view! {
+        <main id="main" class="sign-in" tabindex="-1">
+            <div class="ds-card sign-in-card">
+                <div class="stack">
+                    <div class="sign-in-brand">
+                        <svg viewBox="0 0 32 32" width="48" height="48" aria-hidden="true" focusable="false">
+                            <rect width="32" height="32" rx="8" class="brand-tile" />
+                            <path d="M6 17h5l3-8 5 14 3-6h4" class="brand-line" />
+                        </svg>
+                        <div>
+                            <h1 class="ds-heading" data-size="sm">{tr!(login.title)}</h1>
+                            <p class="subtle">{tr!(login.tagline)}</p>
+                        </div>
+                    </div>
+                    <LoginForm done=move |()| {} />
+                    <div class="actions center" role="group" aria-label=tr!(menu.language)>
+                        {language(Locale::nb, "nb", "Norsk")}
+                        {language(Locale::en, "en", "English")}
+                    </div>
+                </div>
+            </div>
+        </main>
+    }
+}

@@ -1,0 +1,8 @@
+//! No organization sees, changes or learns anything of another: over the API and past it.
+
+#![cfg(test)]
+
+mod operations;
+mod rows;
+mod rules;
+mod scene;

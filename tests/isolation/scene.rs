@@ -1,0 +1,99 @@
+//! Two organizations in one database, the second with something of everything.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use tests::client::{Client, id, items};
+use tests::database::dump;
+use tests::organization::{Organization, connect_external, merge};
+use tests::server::TestServer;
+use uuid::Uuid;
+
+pub const CLAIM: &str = "expense_claims";
+
+/// What the second organization has.
+pub struct Theirs {
+    pub organization: Organization,
+    pub integration: Uuid,
+    /// Failed, with a failed record.
+    pub failed: Uuid,
+    pub record: Uuid,
+    pub running: Uuid,
+    /// Waits to be claimed.
+    pub queued: Uuid,
+    pub incident: Uuid,
+    pub notification: Uuid,
+    pub staged: Uuid,
+    pub key: Uuid,
+}
+
+pub struct Scene {
+    pub server: TestServer,
+    pub ours: Organization,
+    pub admin: Client,
+    pub machine: Client,
+    pub integration: Uuid,
+    pub theirs: Theirs,
+    pub superuser: PgPool,
+}
+
+impl Scene {
+    pub async fn new() -> Self {
+        let server = TestServer::without_worker().await;
+        let ours = server.organization("Ours").await;
+        let (admin, machine) = (ours.admin().await, ours.machine().await);
+        let integration = connect_external(&admin, json!({})).await;
+        let theirs = theirs(&server).await;
+        let superuser = server.superuser().await;
+        Self { server, ours, admin, machine, integration, theirs, superuser }
+    }
+
+    /// Everything the second organization has.
+    pub async fn their_rows(&self) -> BTreeMap<String, Vec<String>> {
+        dump(&self.superuser, Some(self.theirs.organization.id)).await
+    }
+}
+
+async fn theirs(server: &TestServer) -> Theirs {
+    let organization = server.organization("Theirs").await;
+    let admin = organization.admin().await;
+    let (key, _) = organization.key(&["syncs:write"]).await;
+    let integration = connect_external(&admin, json!({ "failure_threshold": 1, "schedule": null })).await;
+    let post = async |path: String, body: Value| admin.post(&path).once().json(&body).send().await;
+    let start = async |more: Value| {
+        let mut body = json!({
+            "integration_config_id": integration, "connector_type": "xledger", "sync_type": "accounting_push",
+            "triggered_by": "automatic",
+        });
+        merge(&mut body, more);
+        id(&post("/sync-logs".to_owned(), body).await.expect(201))
+    };
+    let staged = Uuid::now_v7();
+    let path = format!("/integrations/{integration}/records/{CLAIM}/{staged}");
+    admin.put(&path).json(&json!({ "payload": { "cost_center": "1000" } })).send().await.expect(201);
+    let failed = start(json!({ "client_run_id": "nightly" })).await;
+    let record = Uuid::now_v7();
+    let report = json!({ "attempt": 0, "records": [{
+        "source_record_type": CLAIM, "source_record_id": record, "outcome": "failed",
+        "errors": [{ "code": "INVALID_VALUE", "message": "Invalid cost center code: 9999" }],
+    }] });
+    post(format!("/sync-logs/{failed}/records"), report).await.expect(200);
+    post(format!("/sync-logs/{failed}/succeed"), json!({ "attempt": 0 })).await.expect(200);
+    let running = start(json!({ "source_record_type": CLAIM, "source_record_id": Uuid::now_v7() })).await;
+    let queued = start(json!({ "queued": true })).await;
+    let incidents = admin.get("/incidents").send().await.expect(200);
+    let notifications = admin.get("/notifications").send().await.expect(200);
+    Theirs {
+        organization,
+        integration,
+        failed,
+        record,
+        running,
+        queued,
+        incident: id(&items(&incidents)[0]),
+        notification: id(&items(&notifications)[0]),
+        staged,
+        key,
+    }
+}

@@ -1,0 +1,177 @@
+//! A server of its own for every test, with one administrator and a clock that can be moved.
+
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use server::serve::{Parts, spawn_parts};
+use server::{Clock, Config, Running};
+use sqlx::postgres::PgPool;
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, Decode, Row as _, Type};
+use store::admin::{AdminConnection, NewUser};
+use tempfile::TempDir;
+use tests::database::Database;
+use tests::story::{Caller, items};
+use uuid::Uuid;
+
+const PASSWORD: &str = "correct horse battery staple";
+const ORGANIZATION: &str = "Forening";
+
+/// A running server and what a test needs beside it.
+pub struct Scene {
+    /// The first administrator.
+    pub admin: Caller,
+    /// The clock of every part of the server.
+    pub clock: Clock,
+    config: Config,
+    running: Vec<Running>,
+    database: Database,
+    pool: PgPool,
+    _data: TempDir,
+}
+
+impl Scene {
+    /// The first administrator's address.
+    pub const ADMIN: &'static str = "admin@example.org";
+
+    /// With the machine's time.
+    pub async fn start() -> anyhow::Result<Self> {
+        Self::with(Clock::system(), |_| {}).await
+    }
+
+    /// With a clock that stands still. (The server starts in the present, for which the database makes partitions.)
+    pub async fn standing_still_at(moment: DateTime<Utc>) -> anyhow::Result<Self> {
+        let mut scene = Self::with(Clock::fixed(Clock::system().now()), |_| {}).await?;
+        scene.clock.set(moment);
+        scene.sign_in_again().await?;
+        Ok(scene)
+    }
+
+    /// With other settings.
+    pub async fn configured(change: impl FnOnce(&mut Config)) -> anyhow::Result<Self> {
+        Self::with(Clock::system(), change).await
+    }
+
+    async fn with(clock: Clock, change: impl FnOnce(&mut Config)) -> anyhow::Result<Self> {
+        let database = Database::create().await?;
+        let data = tempfile::tempdir()?;
+        let mut config = Config::for_tests(&database.app_url, data.path());
+        change(&mut config);
+        make_person(&database, Self::ADMIN, "en").await?;
+        let running = spawn_parts(config.clone(), clock.clone(), Parts::ALL).await?;
+        let base = format!("http://{}", running.addr);
+        Ok(Self {
+            admin: Caller::sign_in(&base, Self::ADMIN, PASSWORD).await?,
+            clock,
+            config,
+            running: vec![running],
+            pool: PgPool::connect(&database.superuser_url).await?,
+            database,
+            _data: data,
+        })
+    }
+
+    fn base(&self) -> String {
+        format!("http://{}", self.running[0].addr)
+    }
+
+    /// Makes another administrator.
+    pub async fn person(&self, email: &str, language: &str) -> anyhow::Result<Caller> {
+        make_person(&self.database, email, language).await?;
+        Caller::sign_in(&self.base(), email, PASSWORD).await
+    }
+
+    /// Signs the administrator in again, whose token has run out when the clock was moved.
+    pub async fn sign_in_again(&mut self) -> anyhow::Result<()> {
+        self.admin = Caller::sign_in(&self.base(), Self::ADMIN, PASSWORD).await?;
+        Ok(())
+    }
+
+    /// Starts a second worker on the same database.
+    pub async fn another_worker(&mut self) -> anyhow::Result<()> {
+        let parts = Parts { http: false, worker: true };
+        self.running.push(spawn_parts(self.config.clone(), self.clock.clone(), parts).await?);
+        Ok(())
+    }
+
+    /// One value from the database, as a superuser sees it.
+    pub async fn one<T>(&self, query: &'static str) -> anyhow::Result<T>
+    where
+        T: Send + Unpin + for<'r> Decode<'r, sqlx::Postgres> + Type<sqlx::Postgres>,
+    {
+        let row: PgRow = sqlx::query(query).fetch_one(&self.pool).await?;
+        Ok(row.try_get(0)?)
+    }
+
+    /// Records that a sync has under way.
+    pub async fn claims(&self) -> anyhow::Result<i64> {
+        self.one("SELECT count(*) FROM sync_claims").await
+    }
+
+    /// Attempts that wait or run.
+    pub async fn active_syncs(&self) -> anyhow::Result<i64> {
+        self.one("SELECT count(*) FROM active_syncs").await
+    }
+
+    /// E-mails in a state.
+    pub async fn emails(&self, state: &str) -> anyhow::Result<i64> {
+        let count = sqlx::query_scalar("SELECT count(*) FROM email_outbox WHERE state = $1");
+        Ok(count.bind(state).fetch_one(&self.pool).await?)
+    }
+
+    /// Staged payloads that are kept.
+    pub async fn sealed_payloads(&self) -> anyhow::Result<i64> {
+        self.one("SELECT count(*) FROM source_records WHERE payload_sealed IS NOT NULL").await
+    }
+
+    /// The tables in which some row holds a text, as it is or as the bytes of a binary column.
+    pub async fn tables_that_hold(&self, text: &str) -> anyhow::Result<Vec<String>> {
+        let tables: Vec<String> = sqlx::query_scalar(
+            "
+            SELECT format('%I', relname) FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+            WHERE relkind = 'r' AND nspname = 'public'
+            ",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        anyhow::ensure!(tables.len() > 10, "there are tables to search");
+        let mut found = Vec::new();
+        for table in tables {
+            let query = format!(
+                "
+                SELECT EXISTS (
+                    SELECT FROM {table} t
+                    WHERE strpos(t::text, $1) > 0 OR strpos(t::text, encode(convert_to($1, 'UTF8'), 'hex')) > 0
+                )
+                "
+            );
+            let holds: bool = sqlx::query_scalar(AssertSqlSafe(query)).bind(text).fetch_one(&self.pool).await?;
+            if holds {
+                found.push(table);
+            }
+        }
+        Ok(found)
+    }
+
+    /// An integration's incidents.
+    pub async fn incidents(&self, integration: Uuid) -> anyhow::Result<Vec<Value>> {
+        items(&self.admin.get(&format!("/incidents?integration_config_id={integration}")).await?.ok()?)
+    }
+
+    /// Ends every part in order, and with them the database.
+    pub async fn stop(self) {
+        for running in self.running {
+            running.stop().await;
+        }
+        self.pool.close().await;
+    }
+}
+
+async fn make_person(database: &Database, email: &str, language: &str) -> anyhow::Result<()> {
+    let password_hash = server::auth::password::hash(PASSWORD.to_owned()).await.context("hashing the password")?;
+    let mut owner = AdminConnection::connect(&database.superuser_url).await?;
+    let organization = owner.organization(ORGANIZATION).await?;
+    let user = NewUser { email, name: "Admin", password_hash: &password_hash, language, role: "org_admin" };
+    owner.user(organization, &user).await?;
+    Ok(())
+}
