@@ -1,7 +1,7 @@
 //! The API's caller: one pool of connections that are kept open, one token.
 
 use anyhow::{Context as _, Result, ensure};
-use reqwest::{Method, RequestBuilder};
+use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -43,6 +43,11 @@ impl Client {
     /// Reads.
     pub async fn get(&self, path: &str) -> Result<Answer> {
         Answer::read(self.request(Method::GET, path)).await
+    }
+
+    /// Reads an answer piece by piece.
+    pub async fn stream(&self, path: &str) -> Result<Response> {
+        Ok(self.request(Method::GET, path).send().await?.error_for_status()?)
     }
 
     /// Writes, with a key of its own where the operation wants one.

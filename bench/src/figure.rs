@@ -11,6 +11,8 @@ pub struct Figure {
     pub baseline: String,
     /// The measured figure divided by the baseline, where that means something.
     pub ratio: Option<f64>,
+    /// How often it was measured.
+    pub samples: String,
     /// What is claimed.
     pub bound: String,
     /// Whether the claim holds.
@@ -22,8 +24,23 @@ impl Figure {
     pub fn tell(self) -> Self {
         let baseline = if self.baseline.is_empty() { String::new() } else { format!(" against {}", self.baseline) };
         let ratio = self.ratio.map(|ratio| format!(", ratio {ratio:.2}")).unwrap_or_default();
-        println!("{}: {}{baseline}{ratio} (bound: {}) {}", self.name, self.measured, self.bound, verdict(self.holds));
+        let samples = if self.samples.is_empty() { String::new() } else { format!("; {}", self.samples) };
+        let verdict = verdict(self.holds);
+        println!("{}: {}{baseline}{ratio} (bound: {}{samples}) {verdict}", self.name, self.measured, self.bound);
         self
+    }
+
+    /// A figure that could not be measured: a missed bound, whatever the reason.
+    pub fn failed(name: &str, error: &anyhow::Error) -> Self {
+        Self {
+            name: name.to_owned(),
+            measured: format!("not measured: {error:#}").replace(['\n', '|'], " "),
+            baseline: String::new(),
+            ratio: None,
+            samples: String::new(),
+            bound: "to be measured".to_owned(),
+            holds: false,
+        }
     }
 }
 
@@ -34,16 +51,17 @@ fn verdict(holds: bool) -> &'static str {
 /// Prints all figures as a table in Markdown.
 pub fn print_table(figures: &[Figure]) {
     println!();
-    println!("| claim | measured | baseline in the same run | ratio | bound | |");
-    println!("| --- | --- | --- | --- | --- | --- |");
+    println!("| claim | measured | baseline in the same run | ratio | bound | samples | |");
+    println!("| --- | --- | --- | --- | --- | --- | --- |");
     for figure in figures {
         let ratio = figure.ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
         println!(
-            "| {} | {} | {} | {ratio} | {} | {} |",
+            "| {} | {} | {} | {ratio} | {} | {} | {} |",
             figure.name,
             figure.measured,
             figure.baseline,
             figure.bound,
+            figure.samples,
             verdict(figure.holds)
         );
     }

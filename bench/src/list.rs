@@ -88,6 +88,7 @@ pub async fn measure(installation: &Installation, quick: bool) -> Result<Figure>
         measured: format!("{:.1} ms with {} syncs", median(&tails.1), long.syncs),
         baseline: format!("{:.1} ms with {}", median(&tails.0), short.syncs),
         ratio: Some(ratio),
+        samples: format!("{rounds} × {reads} reads of each"),
         bound: format!("≤ {BOUND}"),
         holds: ratio <= BOUND,
     };

@@ -4,13 +4,18 @@
 mod client;
 mod dashboard;
 mod figure;
+mod fill;
 mod installation;
+mod ledger;
 mod list;
+mod load;
 mod memory;
+mod moment;
 mod peer;
 mod pgbench;
 mod reporting;
 mod retry;
+mod statements;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,7 +32,7 @@ use crate::installation::Installation;
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask bench")]
 struct Arguments {
-    /// What to measure; everything if nothing is named
+    /// What to measure; everything but the big ledger if nothing is named
     measurements: Vec<Measurement>,
     /// Fewer and shorter rounds, to see that everything works; the figures are rough
     #[arg(long)]
@@ -35,6 +40,15 @@ struct Arguments {
     /// Leaves the dashboard out
     #[arg(long)]
     skip_dashboard: bool,
+    /// The big ledger: its syncs [default: 10000000]
+    #[arg(long)]
+    rows: Option<i64>,
+    /// The big ledger: its organizations; the first holds a fifth of all syncs
+    #[arg(long, default_value_t = 200)]
+    organizations: i32,
+    /// The big ledger: a directory where it lies and stays for the next run; without one it goes with the run
+    #[arg(long)]
+    dir: Option<PathBuf>,
     /// The server's program [default: beside this one]
     #[arg(long)]
     server: Option<PathBuf>,
@@ -61,14 +75,38 @@ enum Measurement {
     Dashboard,
     /// The server's memory under the load of reporting, list and retry, which this runs
     Memory,
+    /// The same operations with 10 million syncs and with 100 thousand, with an installation of its own
+    Ledger,
+    /// Only fills the big ledger, in the directory that --dir names
+    Fill,
+}
+
+impl Measurement {
+    /// What shares one installation.
+    const ON_ONE_INSTALLATION: [Self; 5] = [Self::Reporting, Self::List, Self::Retry, Self::Dashboard, Self::Memory];
 }
 
 impl Arguments {
+    fn ledger(&self) -> ledger::Options {
+        ledger::Options {
+            rows: self.rows,
+            organizations: self.organizations,
+            directory: self.dir.clone(),
+            quick: self.quick,
+            server: self.server.clone(),
+            dist: self.dist.clone(),
+            pgbench: self.pgbench.clone(),
+        }
+    }
+
     fn wants(&self, measurement: Measurement) -> bool {
         let named = &self.measurements;
         let load = matches!(measurement, Measurement::Reporting | Measurement::List | Measurement::Retry);
         let skipped = measurement == Measurement::Dashboard && self.skip_dashboard;
-        let wanted = named.is_empty() || named.contains(&measurement) || (load && named.contains(&Measurement::Memory));
+        let big = matches!(measurement, Measurement::Ledger | Measurement::Fill);
+        let wanted = (named.is_empty() && !big)
+            || named.contains(&measurement)
+            || (load && named.contains(&Measurement::Memory));
         wanted && !skipped
     }
 }
@@ -91,14 +129,16 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: &Arguments) -> Result<bool> {
     let begun = Instant::now();
-    let installation = Installation::start(arguments.server.as_deref(), &arguments.dist).await?;
-    let measured = tokio::select! {
-        measured = measure(arguments, &installation) => measured,
-        interrupted = interrupted() => interrupted.and(Err(anyhow!("interrupted"))),
-    };
-    let stopped = installation.stop().await;
-    let figures = measured?;
-    stopped?;
+    let mut figures = Vec::new();
+    if arguments.wants(Measurement::Fill) {
+        ledger::fill(&arguments.ledger()).await.context("filling")?;
+    }
+    if arguments.wants(Measurement::Ledger) {
+        figures.extend(ledger::measure(&arguments.ledger(), interrupted()).await.context("the big ledger")?);
+    }
+    if Measurement::ON_ONE_INSTALLATION.iter().any(|measurement| arguments.wants(*measurement)) {
+        figures.extend(on_one_installation(arguments).await?);
+    }
     figure::print_table(&figures);
     println!("{:.0} s in all{}", begun.elapsed().as_secs_f64(), if arguments.quick { ", a quick run" } else { "" });
     let missed = figures.iter().filter(|figure| !figure.holds).count();
@@ -106,6 +146,17 @@ async fn run(arguments: &Arguments) -> Result<bool> {
         println!("{missed} of {} bounds missed", figures.len());
     }
     Ok(missed == 0)
+}
+
+async fn on_one_installation(arguments: &Arguments) -> Result<Vec<Figure>> {
+    let installation = Installation::start(arguments.server.as_deref(), &arguments.dist).await?;
+    let measured = tokio::select! {
+        measured = measure(arguments, &installation) => measured,
+        interrupted = interrupted() => interrupted.and(Err(anyhow!("interrupted"))),
+    };
+    let stopped = installation.stop().await;
+    let figures = measured?;
+    stopped.map(|()| figures)
 }
 
 /// Waits for whoever has had enough; the server and its data are still to be cleared away then.
@@ -150,10 +201,11 @@ mod tests {
 
     #[test]
     fn nothing_named_is_everything_and_memory_needs_a_load() {
-        use Measurement::{Dashboard, List, Memory, Reporting, Retry};
+        use Measurement::{Dashboard, Ledger, List, Memory, Reporting, Retry};
         assert_eq!(wanted(&[]), [Reporting, List, Retry, Dashboard, Memory]);
         assert_eq!(wanted(&["--skip-dashboard"]), [Reporting, List, Retry, Memory]);
         assert_eq!(wanted(&["dashboard"]), [Dashboard]);
+        assert_eq!(wanted(&["ledger"]), [Ledger], "which takes its time, and so is not run unless it is named");
         assert_eq!(wanted(&["memory"]), [Reporting, List, Retry, Memory]);
     }
 }

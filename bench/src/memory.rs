@@ -13,26 +13,51 @@ const BOUND: u64 = 150_000_000;
 
 /// Reads how much the server holds and has held: itself and the process of it that watches over the database.
 pub fn measure(installation: &Installation) -> Result<Figure> {
-    let server = installation.pid()?;
-    let program = fs::read_link(format!("/proc/{server}/exe"))?;
-    let mut peak = 0;
-    let mut present = 0;
-    for pid in std::iter::once(server).chain(children(server)?) {
-        if fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|other| other == program) {
-            let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-            peak += bytes(&status, "VmHWM")?;
-            present += bytes(&status, "VmRSS")?;
-        }
-    }
+    let Usage { peak, present } = usage(installation.pid()?)?;
     let figure = Figure {
         name: "server's memory under this load, without PostgreSQL".to_owned(),
         measured: format!("{} MB at most, {} MB at the end", peak / 1_000_000, present / 1_000_000),
         baseline: String::new(),
         ratio: None,
+        samples: String::new(),
         bound: format!("≤ {} MB", BOUND / 1_000_000),
         holds: peak <= BOUND,
     };
     Ok(figure.tell())
+}
+
+/// What a process holds, and the most it has held, in bytes; with the process of it that watches over the database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// The most at a time.
+    pub peak: u64,
+    /// Now.
+    pub present: u64,
+}
+
+/// Reads what the server holds.
+pub fn usage(server: u32) -> Result<Usage> {
+    let mut usage = Usage::default();
+    for pid in own_processes(server)? {
+        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+        usage.peak += bytes(&status, "VmHWM")?;
+        usage.present += bytes(&status, "VmRSS")?;
+    }
+    Ok(usage)
+}
+
+/// Lets the most that the server holds begin anew.
+pub fn forget_peak(server: u32) -> Result<()> {
+    for pid in own_processes(server)? {
+        fs::write(format!("/proc/{pid}/clear_refs"), "5").context("forgetting the server's peak of memory")?;
+    }
+    Ok(())
+}
+
+fn own_processes(server: u32) -> Result<Vec<u32>> {
+    let program = fs::read_link(format!("/proc/{server}/exe"))?;
+    let is_own = |pid: &u32| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|other| other == program);
+    Ok(std::iter::once(server).chain(children(server)?).filter(is_own).collect())
 }
 
 fn children(pid: u32) -> Result<Vec<u32>> {

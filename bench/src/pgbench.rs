@@ -1,4 +1,4 @@
-//! The baseline of reporting: the server's own statements by PostgreSQL's own load generator.
+//! The baselines: the server's own statements, or the barest ones, by PostgreSQL's own load generator.
 
 use std::path::{Path, PathBuf};
 
@@ -30,47 +30,74 @@ pub fn find(named: Option<&Path>) -> Result<PathBuf> {
 /// Seconds in which each new connection prepares and plans its statements, as the server's have long done.
 const WARM_UP: usize = 3;
 
-/// Runs cycles on the integrations for some seconds after a warm-up, and returns how many there were in a second.
-pub async fn run(
-    program: &Path,
-    database: &str,
-    organization: Uuid,
-    integrations: &[Uuid],
-    clients: usize,
-    seconds: usize,
-) -> Result<f64> {
-    let script = tempfile::NamedTempFile::new()?;
-    std::fs::write(script.path(), cycle(organization, integrations))?;
-    let url: Url = database.parse().context("the database's address")?;
-    let mut command = Command::new(program);
-    command
-        .args(["--no-vacuum", "--protocol=prepared", "--max-tries=1", "--progress=1"])
-        .arg(format!("--client={clients}"))
-        .arg(format!("--time={}", WARM_UP + seconds))
-        .arg("--file")
-        .arg(script.path())
-        .env("PGHOST", url.host_str().unwrap_or_default())
-        .env("PGPORT", url.port().unwrap_or(5432).to_string())
-        .env("PGUSER", url.username())
-        .env("PGPASSWORD", url.password().unwrap_or_default())
-        .env("PGDATABASE", url.path().trim_start_matches('/'))
-        .kill_on_drop(true);
-    let output = command.output().await.with_context(|| format!("{} cannot be run", program.display()))?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "pgbench ended with {}: {complaint}", output.status);
-    let failed = text.lines().find_map(|line| line.strip_prefix("number of failed transactions: "));
-    ensure!(failed.is_some_and(|failed| failed.starts_with("0 ")), "transactions of pgbench failed: {text}{complaint}");
+/// How hard pgbench works.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    /// Connections at once.
+    pub clients: usize,
+    /// Seconds that count.
+    pub seconds: usize,
+    /// Set for the whole connection, for scripts that set no organization themselves.
+    pub organization: Option<Uuid>,
+    /// Whether statements are planned once for all parameters, as those of the server's writing transactions are.
+    pub generic: bool,
+}
+
+/// Runs a script for some seconds after a warm-up, and returns how often it ran in a second.
+pub async fn run(program: &Path, database: &str, script: &str, load: Load) -> Result<f64> {
+    let length = format!("--time={}", WARM_UP + load.seconds);
+    let complaint = start(program, database, script, load, &["--progress=1", &length]).await?;
     let rates = rates(&complaint);
     ensure!(rates.len() > WARM_UP, "pgbench says no rates: {complaint}");
     let counted = &rates[WARM_UP..];
     Ok(counted.iter().sum::<f64>() / f64::from(u32::try_from(counted.len())?))
 }
 
-/// The script with its ids put in.
-fn cycle(organization: Uuid, integrations: &[Uuid]) -> String {
+/// Runs a script once.
+pub async fn once(program: &Path, database: &str, script: &str) -> Result<()> {
+    let load = Load { clients: 1, seconds: 0, organization: None, generic: true };
+    start(program, database, script, load, &["--transactions=1"]).await.map(drop)
+}
+
+/// Runs pgbench and returns what it said on standard error.
+async fn start(program: &Path, database: &str, script: &str, load: Load, more: &[&str]) -> Result<String> {
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(file.path(), script)?;
+    let url: Url = database.parse().context("the database's address")?;
+    let mut command = Command::new(program);
+    command
+        .args(["--no-vacuum", "--protocol=prepared", "--max-tries=1"])
+        .arg(format!("--client={}", load.clients))
+        .args(more)
+        .arg("--file")
+        .arg(file.path())
+        .env("PGHOST", url.host_str().unwrap_or_default())
+        .env("PGPORT", url.port().unwrap_or(5432).to_string())
+        .env("PGUSER", url.username())
+        .env("PGPASSWORD", url.password().unwrap_or_default())
+        .env("PGDATABASE", url.path().trim_start_matches('/'))
+        .kill_on_drop(true);
+    let organization = load.organization.map(|organization| format!("-c app.org_id={organization} "));
+    let generic = if load.generic { "-c plan_cache_mode=force_generic_plan" } else { "" };
+    command.env("PGOPTIONS", organization.unwrap_or_default() + generic);
+    let output = command.output().await.with_context(|| format!("{} cannot be run", program.display()))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(output.status.success(), "pgbench ended with {}: {complaint}", output.status);
+    let failed = text.lines().find_map(|line| line.strip_prefix("number of failed transactions: "));
+    ensure!(failed.is_some_and(|failed| failed.starts_with("0 ")), "transactions of pgbench failed: {text}{complaint}");
+    Ok(complaint)
+}
+
+/// One cycle of reporting with its ids put in.
+pub fn cycle(organization: Uuid, integrations: &[Uuid]) -> String {
+    fill(CYCLE, organization, integrations)
+}
+
+/// A script with its ids put in; `:which` is to be a number up to `:number`.
+pub fn fill(script: &str, organization: Uuid, integrations: &[Uuid]) -> String {
     let ids: Vec<String> = integrations.iter().map(|id| format!("'{id}'")).collect();
-    CYCLE
+    script
         .replace(":organization", &format!("'{organization}'"))
         .replace(":integrations", &format!("ARRAY[{}]::uuid[]", ids.join(", ")))
         .replace(":number", &ids.len().to_string())

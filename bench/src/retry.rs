@@ -59,6 +59,7 @@ async fn with_peer(installation: &Installation, peer: &Peer, number: usize) -> R
         measured: format!("{} delivered, {} of them twice, {}", log.accepted, log.twice, retried["status"]),
         baseline: String::new(),
         ratio: None,
+        samples: "1 retry".to_owned(),
         bound: format!("{number} delivered, 0 twice"),
         holds: log.accepted == number && log.twice == 0 && retried["status"] == "retried_success",
     };
@@ -67,6 +68,7 @@ async fn with_peer(installation: &Installation, peer: &Peer, number: usize) -> R
         measured: format!("{seconds:.1} s"),
         baseline: format!("{bare:.1} s by a bare loop of requests"),
         ratio: Some(seconds / bare),
+        samples: "1 retry".to_owned(),
         bound: "none, printed".to_owned(),
         holds: true,
     };

@@ -24,6 +24,7 @@ mod time;
 mod timeline;
 mod timeline_filter;
 mod trends;
+mod webhook_secret;
 
 pub use announce::{Announcer, use_announcer};
 pub use bars::Bars;
@@ -43,3 +44,4 @@ pub use status::StatusTag;
 pub use time::{Ago, Clock, Time};
 pub use timeline::{Timeline, attempt_table};
 pub use trends::Trends;
+pub use webhook_secret::{RotateDialog, SecretDialog, ShownSecret};

@@ -3,8 +3,9 @@
 use api_types::integrations::{IntegrationSummary, LastSync};
 use api_types::notifications::Notification;
 use domain::health::{Amount, Light, Reason, ReasonCode};
-use domain::incident::{IncidentKind, NotificationKind};
+use domain::incident::IncidentKind;
 use domain::integration::{ConnectorType, SyncType};
+use domain::notification::NoticeKind;
 use domain::record::{RecordOutcome, RecordState, Resolution};
 use domain::retry::RetryPreview;
 use domain::sync_log::{SyncStatus, TriggeredBy};
@@ -100,9 +101,10 @@ pub fn notification(notification: &Notification, format: &impl Format) -> String
     let name = notification.integration_name.clone();
     let count = i64::from(notification.consecutive_failures);
     match (notification.kind, notification.incident_kind) {
-        (NotificationKind::IncidentResolved, _) => tr!(notice.resolved, name = name),
-        (NotificationKind::IncidentOpened, IncidentKind::Stale) => tr!(notice.stale, name = name),
-        (NotificationKind::IncidentOpened, IncidentKind::ConsecutiveFailures) => {
+        (NoticeKind::WebhookDisabled, _) => tr!(notice.webhook_disabled, name = name),
+        (NoticeKind::IncidentResolved, _) => tr!(notice.resolved, name = name),
+        (NoticeKind::IncidentOpened, Some(IncidentKind::Stale)) => tr!(notice.stale, name = name),
+        (NoticeKind::IncidentOpened, Some(IncidentKind::ConsecutiveFailures) | None) => {
             tr!(notice.failures, count = count, n = format.number(count), name = name)
         }
     }

@@ -116,7 +116,7 @@ impl Session {
     }
 
     fn welcome(self, me: Me) {
-        self.prefs.adopt(&me.language);
+        self.prefs.adopt(me.language.as_str());
         self.me.set(Some(me));
         self.phase.set(Phase::SignedIn);
     }

@@ -15,8 +15,8 @@ async fn a_retry_is_claimed_reported_and_kept_beside_the_first_attempt() {
     let answer = scene.claim(sync).await;
     assert_eq!(answer.header("location"), format!("/api/v1/sync-logs/{sync}/attempts"));
     let claimed = answer.expect(201);
-    assert_members(&claimed, &["attempt", "records"]);
-    assert_eq!(claimed["attempt"], 1);
+    assert_members(&claimed, &["attempt", "whole", "records"]);
+    assert_eq!((&claimed["attempt"], &claimed["whole"]), (&json!(1), &json!(false)));
     assert_eq!(claimed["records"], json!([{ "source_record_type": CLAIM, "source_record_id": bad }]));
     assert_has(
         &scene.sync(sync).await,

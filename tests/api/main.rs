@@ -3,20 +3,33 @@
 #![cfg(test)]
 
 mod attempts;
+mod audit;
 mod auth;
+mod bad_input;
+mod clocks;
 mod events;
+mod exports;
 mod idempotency;
+mod imports;
 mod incidents;
 mod integrations;
+mod lineage;
+mod list_filters;
+mod list_plans;
 mod me;
+mod moments;
 mod notifications;
 mod paging;
+mod preconditions;
 mod problems;
+mod races;
 mod records;
 mod retries;
 mod rules;
+mod runners;
 mod scene;
 mod source_records;
 mod sync_logs;
 mod tokens;
 mod trends;
+mod webhooks;

@@ -36,9 +36,23 @@ async fn wrong_settings_change_nothing() {
     let viewer = server.organization("Forening").await.viewer().await;
     let before = viewer.get("/me").send().await.expect(200);
     viewer.patch("/me").json(&json!({ "language": "tlh" })).send().await.violations(&[("unknown_value", "/language")]);
+    viewer.patch("/me").json(&json!({ "language": "EN" })).send().await.violations(&[("unknown_value", "/language")]);
+    viewer.patch("/me").json(&json!({ "language": 1 })).send().await.violations(&[("invalid_format", "/language")]);
     let answer = viewer.patch("/me").json(&json!({ "role": "org_admin", "email_on_incident": "no" })).send().await;
     answer.violations(&[("unknown_field", "/role"), ("invalid_format", "/email_on_incident")]);
     assert_eq!(viewer.get("/me").send().await.expect(200), before);
+}
+
+#[tokio::test]
+async fn the_languages_are_a_closed_set_in_the_document() {
+    let server = TestServer::without_worker().await;
+    let document = server.anonymous().request_at(reqwest::Method::GET, "/api/openapi.json").send().await.expect(200);
+    let schemas = &document["components"]["schemas"];
+    assert_eq!(schemas["Language"]["enum"], json!(["en", "nb"]));
+    for body in ["Me", "MePatch"] {
+        let language = schemas[body]["properties"]["language"].to_string();
+        assert!(language.contains("#/components/schemas/Language"), "{body}: {language}");
+    }
 }
 
 #[tokio::test]

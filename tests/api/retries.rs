@@ -5,7 +5,7 @@ use tests::client::items;
 use tests::story::until;
 use uuid::Uuid;
 
-use crate::scene::{Scene, assert_has, assert_members, record};
+use crate::scene::{CLAIM, Scene, assert_has, assert_members, record};
 
 #[tokio::test]
 async fn a_preview_says_what_would_be_sent() {
@@ -104,5 +104,26 @@ async fn a_sync_that_failed_before_any_record_can_be_retried() {
     scene.fail(sync, 0).await.expect(200);
     scene.retry(sync).await.expect(202);
     let claimed = scene.claim(sync).await.expect(201);
-    assert_eq!(claimed, json!({ "attempt": 1, "records": [] }));
+    assert_eq!(claimed, json!({ "attempt": 1, "whole": true, "records": [] }));
+}
+
+#[tokio::test]
+async fn a_retry_that_waits_without_the_claim_on_its_record_takes_it_when_it_is_claimed() {
+    let scene = Scene::new().await;
+    let own = json!({ "source_record_type": CLAIM, "source_record_id": Uuid::now_v7() });
+    let sync = scene.start(own.clone()).await;
+    scene.fail(sync, 0).await.expect(200);
+    scene.retry(sync).await.expect(202);
+    // As retries waited before a sync had to hold it.
+    let superuser = scene.server.superuser().await;
+    sqlx::query("DELETE FROM sync_claims WHERE sync_id = $1").bind(sync).execute(&superuser).await.unwrap();
+
+    let other = scene.start(own).await;
+    assert_eq!(scene.claim(sync).await.problem(409, "already_active")["sync_id"], json!(other));
+    assert_has(&scene.sync(sync).await, &json!({ "status": "pending", "retry_count": 0 }));
+    scene.succeed(other, 0).await.expect(200);
+    scene.claim(sync).await.expect(201);
+    let claims = "SELECT sync_id FROM sync_claims";
+    let holder: Uuid = sqlx::query_scalar(claims).fetch_one(&superuser).await.unwrap();
+    assert_eq!(holder, sync);
 }

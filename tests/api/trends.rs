@@ -10,7 +10,8 @@ use crate::scene::{Scene, assert_has, assert_members, moment};
 #[tokio::test]
 async fn syncs_are_counted_by_day_and_by_hour_with_their_durations() {
     let scene = Scene::on(TestServer::without_worker().await, json!({})).await;
-    let noon = scene.now().duration_trunc(Duration::days(1)).unwrap() - Duration::hours(36);
+    let now = scene.now();
+    let noon = now.duration_trunc(Duration::days(1)).unwrap() - Duration::hours(36);
     for (minutes, seconds, failed) in [(0, 10, false), (1, 20, false), (2, 30, true)] {
         let start = noon + Duration::minutes(minutes);
         let mut body = if failed { Scene::failure() } else { json!({}) };
@@ -20,7 +21,7 @@ async fn syncs_are_counted_by_day_and_by_hour_with_their_durations() {
         );
         scene.finished(body).await;
     }
-    let (from, to) = (moment(noon - Duration::days(2)), moment(scene.now()));
+    let (from, to) = (moment(noon - Duration::days(2)), moment(now));
     let trends = async |bucket: &str| {
         let path = format!("/integrations/{}/trends?from={from}&to={to}&bucket={bucket}", scene.integration);
         scene.admin.get(&path).send().await.expect(200)

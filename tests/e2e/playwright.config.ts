@@ -19,8 +19,9 @@ export default defineConfig({
   fullyParallel: false,
   retries: 0,
   workers: 1,
-  timeout: 120_000,
-  expect: { timeout: 15_000 },
+  // These only end what hangs: a busy machine may stand still for a while.
+  timeout: 300_000,
+  expect: { timeout: 60_000 },
   reporter: "list",
   use: {
     baseURL: process.env.SYNCWATCH_E2E_URL,
@@ -41,8 +42,8 @@ export default defineConfig({
     locale: "en-GB",
     timezoneId: "Europe/Oslo",
     viewport: { width: 1280, height: 900 },
-    actionTimeout: 15_000,
-    navigationTimeout: 30_000,
+    actionTimeout: 60_000,
+    navigationTimeout: 60_000,
     screenshot: "only-on-failure",
     trace: "retain-on-failure",
   },

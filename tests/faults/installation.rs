@@ -12,18 +12,22 @@ use server::connection_file::Connections;
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 use tempfile::TempDir;
-use tests::peers::free_port;
+use tests::peers::Port;
+use tests::server::program;
 use tests::story::{Caller, until};
 use tokio::process::{Child, Command};
 
 /// The administrator's address.
 pub const ADMIN: &str = "admin@example.org";
+/// How long a server may take to end: it lets requests and jobs end first, for up to 50 s.
+const ENDING: Duration = Duration::from_mins(2);
 const PASSWORD: &str = "correct horse battery staple";
 
 /// An installation; its processes end with it.
 pub struct Installation {
     directory: TempDir,
-    port: u16,
+    // Kept while the server is down, too.
+    port: Port,
     smtp_url: Option<String>,
     server: Option<Child>,
 }
@@ -34,7 +38,7 @@ impl Installation {
         let directory = tempfile::tempdir()?;
         // Started as root, the server runs its database as a user who must be able to enter.
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
-        let mut installation = Self { directory, port: free_port().await?, smtp_url, server: None };
+        let mut installation = Self { directory, port: Port::reserve()?, smtp_url, server: None };
         installation.serve().await?;
         installation.make_administrator()?;
         Ok(installation)
@@ -45,18 +49,17 @@ impl Installation {
     }
 
     fn base(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://127.0.0.1:{}", self.port.number())
     }
 
     fn command(&self, arguments: &[&str]) -> anyhow::Result<StdCommand> {
-        let programs = std::env::var_os("SYNCWATCH_TEST_BIN_DIR").context("SYNCWATCH_TEST_BIN_DIR is not set")?;
-        let mut command = StdCommand::new(PathBuf::from(programs).join("syncwatch"));
+        let mut command = StdCommand::new(program()?);
         command
             .args(arguments)
             .current_dir(self.directory.path())
             .env_remove("DATABASE_URL")
             .env("SYNCWATCH_DATA_DIR", self.data_dir())
-            .env("SYNCWATCH_LISTEN", format!("127.0.0.1:{}", self.port))
+            .env("SYNCWATCH_LISTEN", format!("127.0.0.1:{}", self.port.number()))
             .env("SYNCWATCH_OUTBOUND_ALLOW", "127.0.0.0/8")
             .env("SYNCWATCH_LOG", "error");
         if let Some(url) = &self.smtp_url {
@@ -69,8 +72,8 @@ impl Installation {
     pub async fn serve(&mut self) -> anyhow::Result<()> {
         let mut command = Command::from(self.command(&["serve"])?);
         let server = command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true).spawn()?;
+        let ready = format!("{}/readyz", self.base());
         let server = self.server.insert(server);
-        let ready = format!("http://127.0.0.1:{}/readyz", self.port);
         // A second installation of the provider is refused, harmlessly.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::new();
@@ -104,9 +107,9 @@ impl Installation {
     }
 
     /// Waits until the server has ended by itself, and returns whether it said that all was well.
-    pub async fn ended(&mut self, within: Duration) -> anyhow::Result<bool> {
+    pub async fn ended(&mut self) -> anyhow::Result<bool> {
         let server = self.server.as_mut().context("no server runs")?;
-        let status = tokio::time::timeout(within, server.wait()).await.context("the server goes on")??;
+        let status = tokio::time::timeout(ENDING, server.wait()).await.context("the server goes on")??;
         self.server = None;
         Ok(status.success())
     }
@@ -127,11 +130,27 @@ impl Installation {
         Ok(number)
     }
 
+    /// Waits until everything is sealed, and lets the program compare the ledger with its seals.
+    pub async fn fits_its_seals(&self) -> anyhow::Result<()> {
+        until("everything is sealed", async || {
+            Ok((self.number("SELECT count(*) FROM seal_queue").await? == 0).then_some(()))
+        })
+        .await?;
+        let output = self.command(&["audit", "verify"])?.output()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        ensure!(
+            output.status.success() && text.starts_with("fits"),
+            "{text}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(())
+    }
+
     /// Stops the server as an operator does.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         let server = self.server.as_ref().and_then(Child::id).context("no server runs")?;
         ensure!(StdCommand::new("kill").arg(server.to_string()).status()?.success(), "the server was not told");
-        ensure!(self.ended(Duration::from_secs(45)).await?, "the server stopped with an error");
+        ensure!(self.ended().await?, "the server stopped with an error");
         Ok(())
     }
 }

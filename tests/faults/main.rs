@@ -3,3 +3,5 @@
 mod installation;
 mod killed;
 mod mail;
+mod report;
+mod webhooks;

@@ -2,7 +2,9 @@
 
 #![cfg(test)]
 
+mod database_rules;
 mod operations;
 mod rows;
 mod rules;
 mod scene;
+mod webhooks;

@@ -7,11 +7,23 @@ use uuid::Uuid;
 use crate::scene::Scene;
 
 /// Tables with an `organization_id` that are read before any organization is known: ids and moments, nothing else.
-const NOT_TENANT: &[&str] = &["active_syncs", "email_queue", "events", "integration_timers", "refresh_tokens"];
+const NOT_TENANT: &[&str] = &[
+    "active_syncs",
+    "email_queue",
+    "events",
+    "integration_timers",
+    "refresh_tokens",
+    "seal_chains",
+    "seal_queue",
+    "webhook_queue",
+];
 /// Their columns, every one of which is an id, a moment, a number, a flag, a hash or a closed word; `data` of an event
 /// holds ids.
 const NOT_TENANT_COLUMNS: &[&str] = &[
     "attempt_number",
+    "backfill",
+    "checkpoint_due_at",
+    "checkpoint_seq",
     "created_at",
     "data",
     "email_id",
@@ -38,6 +50,7 @@ const NOT_TENANT_COLUMNS: &[&str] = &[
     "token_hash",
     "used_at",
     "user_id",
+    "webhook_id",
 ];
 
 /// Tables with an `organization_id` that are no partitions, and are a tenant's.
@@ -195,6 +208,10 @@ async fn ledger_rows_are_never_deleted_by_the_application() {
         "memberships",
         "users",
         "api_keys",
+        "seals",
+        "seal_checkpoints",
+        "archives",
+        "archived_months",
     ];
     for table in kept {
         assert_eq!(refused(&mut app, format!("DELETE FROM {table}")).await, NOT_PERMITTED, "{table}");

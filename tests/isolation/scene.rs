@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use server::audit::{Signer, make_checkpoint};
+use server::worker::seal::seal_all;
 use sqlx::PgPool;
 use tests::client::{Client, id, items};
 use tests::database::dump;
@@ -55,11 +57,37 @@ impl Scene {
     }
 }
 
+/// Of a month long ago, a file in the archive.
+async fn archived(server: &TestServer, organization: Uuid) {
+    let superuser = server.superuser().await;
+    sqlx::query("INSERT INTO archived_months (month, detached_at) VALUES ('2020-01-01', now())")
+        .execute(&superuser)
+        .await
+        .unwrap();
+    sqlx::query(
+        "
+        INSERT INTO archives (
+            organization_id, month, table_name, state, location, bytes, sha256, schema_version, rows, checksum,
+            retention_class, archived_at
+        )
+        VALUES ($1, '2020-01-01', 'sync_logs', 'detached', 'x', 1, repeat('0', 64), 1, 0, '0', 'operational', now())
+        ",
+    )
+    .bind(organization)
+    .execute(&superuser)
+    .await
+    .unwrap();
+}
+
 async fn theirs(server: &TestServer) -> Theirs {
     let organization = server.organization("Theirs").await;
     let admin = organization.admin().await;
     let (key, _) = organization.key(&["syncs:write"]).await;
-    let integration = connect_external(&admin, json!({ "failure_threshold": 1, "schedule": null })).await;
+    let integration = connect_external(
+        &admin,
+        json!({ "failure_threshold": 1, "schedule": null, "retry_webhook_url": "https://runner.example/hooks" }),
+    )
+    .await;
     let post = async |path: String, body: Value| admin.post(&path).once().json(&body).send().await;
     let start = async |more: Value| {
         let mut body = json!({
@@ -69,6 +97,9 @@ async fn theirs(server: &TestServer) -> Theirs {
         merge(&mut body, more);
         id(&post("/sync-logs".to_owned(), body).await.expect(201))
     };
+    let job = json!({ "lineage_job": { "namespace": "cron", "name": integration } });
+    let settings = admin.patch(&format!("/integrations/{integration}")).header("If-Match", "\"1\"");
+    settings.json(&job).send().await.expect(200);
     let staged = Uuid::now_v7();
     let path = format!("/integrations/{integration}/records/{CLAIM}/{staged}");
     admin.put(&path).json(&json!({ "payload": { "cost_center": "1000" } })).send().await.expect(201);
@@ -80,8 +111,18 @@ async fn theirs(server: &TestServer) -> Theirs {
     }] });
     post(format!("/sync-logs/{failed}/records"), report).await.expect(200);
     post(format!("/sync-logs/{failed}/succeed"), json!({ "attempt": 0 })).await.expect(200);
+    // Its runner is to be told of a retry.
+    let retried = start(json!({})).await;
+    let failure = json!({ "attempt": 0, "error_code": "TIMEOUT", "error_message": "Xledger did not answer" });
+    post(format!("/sync-logs/{retried}/fail"), failure).await.expect(200);
+    post(format!("/sync-logs/{retried}/retries"), Value::Null).await.expect(202);
     let running = start(json!({ "source_record_type": CLAIM, "source_record_id": Uuid::now_v7() })).await;
     let queued = start(json!({ "queued": true })).await;
+    let state = &server.running.state;
+    seal_all(state).await.unwrap();
+    let signer = Signer::load(&state.db, &state.vault).await.unwrap();
+    make_checkpoint(&state.db, &signer, organization.id, state.clock.now()).await.unwrap();
+    archived(server, organization.id).await;
     let incidents = admin.get("/incidents").send().await.expect(200);
     let notifications = admin.get("/notifications").send().await.expect(200);
     Theirs {

@@ -215,6 +215,8 @@ def faults(get_response):
             return get_response(request)
         plan = behaviour.next()
         body = request.body
+        if plan["hold"]:
+            plan["hold"].wait()
         sleep_ms(plan["delay_ms"])
         if plan.get("reset") and plan["reset_before"]:
             reset(request)

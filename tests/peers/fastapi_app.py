@@ -178,6 +178,8 @@ class Faults:
             body += message.get("body", b"")
             if not message.get("more_body"):
                 break
+        if plan["hold"]:
+            await asyncio.to_thread(plan["hold"].wait)
         await asyncio.sleep(plan["delay_ms"] / 1000)
         # uvicorn's request cycle owns the connection; cutting it is what a crashed server looks like.
         transport = receive.__self__.transport

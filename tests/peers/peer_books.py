@@ -97,6 +97,7 @@ class Behaviour:
 
     delay_ms      wait before the request is worked on
     delay_after_ms  wait after it was worked on, before the answer leaves
+    hold_after    after so many requests, the others wait, before they are worked on, for the next POST /_behaviour
     status        answer this status instead of working on the request
     book_first    with status: work on the request, then answer the status all the same
     retry_after   with status: the Retry-After header
@@ -105,11 +106,15 @@ class Behaviour:
     times         how many requests the fault applies to; without it, until the next POST /_behaviour
     """
 
-    MEMBERS = {"delay_ms", "delay_after_ms", "status", "book_first", "retry_after", "reset_after", "reset_before", "times"}
+    MEMBERS = {
+        "delay_ms", "delay_after_ms", "hold_after", "status", "book_first", "retry_after", "reset_after", "reset_before",
+        "times",
+    }
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._now: dict = {}
+        self._set_anew = threading.Event()
 
     def set(self, wanted: dict) -> dict:
         unknown = set(wanted) - self.MEMBERS
@@ -117,15 +122,21 @@ class Behaviour:
             return {"error": f"unknown: {', '.join(sorted(unknown))}"}
         with self._lock:
             self._now = {name: value for name, value in wanted.items() if value is not None}
+            self._set_anew.set()
+            self._set_anew = threading.Event()
             return dict(self._now)
 
     def next(self) -> dict:
         """What to do with the request that has just come."""
         with self._lock:
             now = self._now
-            plan = {"delay_ms": now.get("delay_ms", 0), "delay_after_ms": now.get("delay_after_ms", 0)}
+            plan = {"delay_ms": now.get("delay_ms", 0), "delay_after_ms": now.get("delay_after_ms", 0), "hold": None}
             if not now:
                 return plan
+            if now.get("hold_after", 0) > 0:
+                now["hold_after"] -= 1
+            elif "hold_after" in now:
+                plan["hold"] = self._set_anew
             if now.get("reset_after", 0) > 0:
                 now["reset_after"] -= 1
                 return plan

@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 use server::serve::with_database;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgPool};
-use store::migrate::{self, APP, RolePasswords};
+use store::migrate::{self, APP, MAINTENANCE, OWNER, RolePasswords};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
@@ -24,6 +24,8 @@ static NUMBER: AtomicU32 = AtomicU32::new(0);
 pub struct Database {
     /// The application role's address.
     pub app_url: String,
+    /// The maintenance role's address.
+    pub maintenance_url: String,
     /// A superuser's address, for making things up and for looking behind the policies.
     pub superuser_url: String,
     name: String,
@@ -41,9 +43,16 @@ impl Database {
         let mut admin = PgConnection::connect(&server).await?;
         // One copy at a time: a template may have no other user.
         admin.execute(AssertSqlSafe(format!("SELECT pg_advisory_lock(hashtext('{template}'))"))).await?;
-        admin.execute(AssertSqlSafe(format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy"))).await?;
+        // The owner's, as the template is: who owns a database may make tables in it.
+        let create = format!("CREATE DATABASE {name} OWNER {OWNER} TEMPLATE {template} STRATEGY file_copy");
+        admin.execute(AssertSqlSafe(create)).await?;
         admin.close().await?;
-        let database = Self { app_url: app_url(&server, &name)?, superuser_url: with_database(&server, &name)?, name };
+        let database = Self {
+            app_url: role_url(&server, &name, APP)?,
+            maintenance_url: role_url(&server, &name, MAINTENANCE)?,
+            superuser_url: with_database(&server, &name)?,
+            name,
+        };
         database.check_role().await?;
         Ok(database)
     }
@@ -74,7 +83,8 @@ impl Database {
     }
 }
 
-/// Every row of every table with an `organization_id`, as text, by table; of one organization, or of all.
+/// Every row of every table with an `organization_id`, as text, by table; of one organization, or of all. What a request
+/// did is all there, and nothing comes later by itself.
 pub async fn dump(superuser: &PgPool, organization: Option<Uuid>) -> BTreeMap<String, Vec<String>> {
     let tables: Vec<String> = sqlx::query_scalar(
         "
@@ -89,7 +99,9 @@ pub async fn dump(superuser: &PgPool, organization: Option<Uuid>) -> BTreeMap<St
     assert!(tables.len() > 10, "there are tables to read");
     let mut dump = BTreeMap::new();
     for table in tables {
-        let rows = format!("SELECT t::text FROM {table} t WHERE $1 IS NULL OR organization_id = $1 ORDER BY 1");
+        // An event is numbered some time after it was written.
+        let row = if table == "events" { "to_jsonb(t) - 'seq'" } else { "t" };
+        let rows = format!("SELECT ({row})::text FROM {table} t WHERE $1 IS NULL OR organization_id = $1 ORDER BY 1");
         let rows = sqlx::query_scalar(AssertSqlSafe(rows)).bind(organization).fetch_all(superuser).await.unwrap();
         dump.insert(table, rows);
     }
@@ -116,7 +128,7 @@ async fn make_template(server: &str) -> anyhow::Result<String> {
     drop_left_over(&mut admin).await?;
     admin.close().await?;
     let name = format!("{PREFIX}{}_template", std::process::id());
-    let passwords = RolePasswords { app: password(server), ..RolePasswords::default() };
+    let passwords = RolePasswords { app: password(server), maintenance: password(server), ..RolePasswords::default() };
     migrate::run(server, &name, &passwords).await?;
     Ok(name)
 }
@@ -141,14 +153,14 @@ async fn drop_database(admin: &mut PgConnection, name: &str) -> anyhow::Result<(
     Ok(())
 }
 
-/// The superuser's password serves for the application role too; without one, the server trusts.
+/// The superuser's password serves for the other roles too; without one, the server trusts.
 fn password(server: &str) -> Option<String> {
     let address: reqwest::Url = server.parse().ok()?;
     address.password().map(str::to_owned)
 }
 
-fn app_url(server: &str, database: &str) -> anyhow::Result<String> {
+fn role_url(server: &str, database: &str, role: &str) -> anyhow::Result<String> {
     let mut address: reqwest::Url = with_database(server, database)?.parse()?;
-    address.set_username(APP).map_err(|()| anyhow::anyhow!("{VARIABLE} takes no user"))?;
+    address.set_username(role).map_err(|()| anyhow::anyhow!("{VARIABLE} takes no user"))?;
     Ok(address.into())
 }

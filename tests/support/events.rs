@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::client::Client;
 
-/// How long a test waits for an event.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a test waits for an event; signs of life between them are none.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An event.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,29 +39,36 @@ impl Events {
         assert_eq!(answer.status(), 200);
         assert_eq!(answer.headers()["content-type"], "text/event-stream");
         let mut events = Self { answer, text: String::new(), position: 0 };
-        let greeting = events.frame().await.expect("the stream greets");
+        let greeting = in_time(events.frame()).await.expect("the stream greets");
         events.position = field(&greeting, "id").and_then(|id| id.parse().ok()).expect("the greeting has a position");
         events
     }
 
     /// The next event.
     pub async fn next(&mut self) -> Event {
+        in_time(self.event()).await
+    }
+
+    /// The next event of a kind.
+    pub async fn next_of(&mut self, kind: &str) -> Event {
+        in_time(async {
+            loop {
+                let event = self.event().await;
+                if event.kind == kind {
+                    return event;
+                }
+            }
+        })
+        .await
+    }
+
+    async fn event(&mut self) -> Event {
         loop {
             let frame = self.frame().await.expect("the stream goes on");
             if let Some(kind) = field(&frame, "event") {
                 let id = field(&frame, "id").and_then(|id| id.parse().ok()).expect("an event has an id");
                 let data = field(&frame, "data").map(|data| serde_json::from_str(data).unwrap()).unwrap_or_default();
                 return Event { id, kind: kind.to_owned(), data };
-            }
-        }
-    }
-
-    /// The next event of a kind.
-    pub async fn next_of(&mut self, kind: &str) -> Event {
-        loop {
-            let event = self.next().await;
-            if event.kind == kind {
-                return event;
             }
         }
     }
@@ -74,10 +81,14 @@ impl Events {
                 self.text = String::from(rest);
                 return Some(frame);
             }
-            let chunk = tokio::time::timeout(PATIENCE, self.answer.chunk()).await.expect("an event arrives in time");
-            self.text.push_str(std::str::from_utf8(&chunk.ok()??).unwrap());
+            let chunk = self.answer.chunk().await.ok()??;
+            self.text.push_str(std::str::from_utf8(&chunk).unwrap());
         }
     }
+}
+
+async fn in_time<T>(waiting: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, waiting).await.expect("an event arrives in time")
 }
 
 fn field<'a>(frame: &'a str, name: &str) -> Option<&'a str> {

@@ -11,6 +11,7 @@
 pub mod client;
 pub mod database;
 pub mod events;
+pub mod fill;
 pub mod organization;
 pub mod peers;
 pub mod server;

@@ -3,12 +3,16 @@
 
 mod books;
 mod mail_server;
+mod port;
 mod process;
 mod scripted;
+mod webhooks;
 
 pub use books::{Behaviour, Booking, Books, BooksLog};
-pub use mail_server::{MailServer, Received, free_port, smtp_url};
+pub use mail_server::{MailServer, Received, smtp_url};
+pub use port::Port;
 pub use scripted::{Act, Scripted};
+pub use webhooks::{ReceivedWebhook, WebhookAnswers, WebhookReceiver, python};
 
 use std::path::{Path, PathBuf};
 
@@ -21,5 +25,6 @@ fn checked_out(path: &str) -> PathBuf {
 fn client() -> reqwest::Client {
     // A second installation of the provider is refused, harmlessly.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::new()
+    // A peer closes connections that rest for a few seconds; a request must not meet one that is just being closed.
+    reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap()
 }

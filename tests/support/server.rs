@@ -1,5 +1,8 @@
-//! A whole server in the test's own process.
+//! A whole server in the test's own process, and the program that runs it in one of its own.
 
+use std::path::PathBuf;
+
+use anyhow::Context as _;
 use server::serve::{Parts, spawn_parts};
 use server::{Clock, Config, Running};
 use sqlx::PgPool;
@@ -9,6 +12,12 @@ use tempfile::TempDir;
 use crate::client::Client;
 use crate::database::Database;
 use crate::organization::Organization;
+
+/// The program as an operator runs it.
+pub fn program() -> anyhow::Result<PathBuf> {
+    let programs = std::env::var_os("SYNCWATCH_TEST_BIN_DIR").context("SYNCWATCH_TEST_BIN_DIR is not set")?;
+    Ok(PathBuf::from(programs).join("syncwatch"))
+}
 
 /// A running server with a database of its own.
 pub struct TestServer {

@@ -9,6 +9,8 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::organization::merge;
+
 /// The type of the records that tests send.
 pub const CLAIM: &str = "expense_claims";
 /// How long anything may take before a test gives up on it.
@@ -133,6 +135,13 @@ impl Caller {
         self.request(Method::POST, path, Some(body)).await
     }
 
+    /// Changes settings, whatever version they have.
+    pub async fn change(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let request = self.http.patch(format!("{}/api/v1{path}", self.base)).bearer_auth(&self.token);
+        let answer = request.header("If-Match", "*").json(body).send().await?;
+        Ok(answer.error_for_status()?.json().await?)
+    }
+
     /// Makes a managed `generic_http` integration; `more` are further members of the request.
     pub async fn connect(&self, settings: Value, more: Value) -> anyhow::Result<Uuid> {
         let mut body = json!({
@@ -145,8 +154,7 @@ impl Caller {
 
     /// Makes an integration whose syncs somebody else runs and reports.
     pub async fn connect_external(&self, more: Value) -> anyhow::Result<Uuid> {
-        let external = json!({ "runner": "external", "connector_type": "other", "settings": {} });
-        let mut body = external;
+        let mut body = json!({ "runner": "external", "connector_type": "other", "settings": {} });
         merge(&mut body, more);
         self.connect(json!({}), body).await
     }
@@ -301,12 +309,4 @@ pub fn counts(of: &Value) -> (i64, i64, i64) {
 
 fn record_path(integration: Uuid, claim: Uuid) -> String {
     format!("/integrations/{integration}/records/{CLAIM}/{claim}")
-}
-
-fn merge(into: &mut Value, more: Value) {
-    if let Value::Object(more) = more {
-        for (name, value) in more {
-            into[name] = value;
-        }
-    }
 }

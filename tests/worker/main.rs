@@ -1,10 +1,14 @@
 //! The worker against servers of other people: what it says it did is compared with what they have booked.
 
 mod frameworks;
+mod histories;
 mod lights;
 mod mail;
+mod rebuild;
 mod retry;
+mod runner;
 mod scene;
 mod settled;
 mod systems;
 mod time;
+mod webhooks;

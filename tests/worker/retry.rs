@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tests::peers::{Behaviour, Books};
 use tests::story::{Claim, counts, id_of};
 
-use crate::scene::Scene;
+use crate::scene::{Scene, patient};
 
 #[tokio::test]
 async fn only_the_corrected_records_are_sent_again() -> anyhow::Result<()> {
@@ -59,15 +59,15 @@ async fn only_the_corrected_records_are_sent_again() -> anyhow::Result<()> {
 async fn of_twenty_retries_at_once_one_is_taken() -> anyhow::Result<()> {
     let scene = Scene::start().await?;
     let books = Books::fastapi().await?;
-    let integration = scene.admin.connect(json!({ "url": books.url("/claims") }), json!({})).await?;
+    let integration = scene.admin.connect(patient(&books), json!({})).await?;
     let claims: Vec<Claim> = (1..=6).map(Claim::bad).collect();
     scene.admin.stage_all(integration, &claims).await?;
     let id = id_of(&scene.admin.run(integration).await?)?;
     let corrected: Vec<Claim> = claims.iter().map(|claim| claim.clone().with("cost_center", "1010")).collect();
     scene.admin.stage_all(integration, &corrected).await?;
 
-    // Slow enough that all twenty find the retry under way.
-    books.behave(Behaviour { delay_ms: Some(3_000), ..Behaviour::default() }).await?;
+    // All twenty find the retry under way: it can't end before they are answered.
+    books.behave(Behaviour { hold_after: Some(0), ..Behaviour::default() }).await?;
     let colleague = scene.person("colleague@example.org", "en").await?;
     let admins = [&scene.admin, &colleague];
     let replies = try_join_all((0..20).map(|number| admins[number % 2].retry(id))).await?;
@@ -76,6 +76,7 @@ async fn of_twenty_retries_at_once_one_is_taken() -> anyhow::Result<()> {
         assert_eq!((refused.status, refused.code()), (409, "already_active"), "{}", refused.body);
         assert_eq!(refused.body["sync_id"], id.to_string());
     }
+    books.behave(Behaviour::default()).await?;
     let sync = scene.admin.finished(id).await?;
     assert_eq!((&sync["status"], &sync["retry_count"]), (&json!("retried_success"), &json!(1)));
     let log = books.log().await?;
@@ -120,13 +121,13 @@ async fn what_a_later_sync_delivered_is_left_out_of_the_retry() -> anyhow::Resul
 async fn a_record_under_way_in_one_sync_is_left_out_of_another() -> anyhow::Result<()> {
     let scene = Scene::start().await?;
     let books = Books::fastapi().await?;
-    let integration = scene.admin.connect(json!({ "url": books.url("/claims") }), json!({})).await?;
+    let integration = scene.admin.connect(patient(&books), json!({})).await?;
     let claim = Claim::bad(1);
     scene.admin.stage_all(integration, std::slice::from_ref(&claim)).await?;
     let first = id_of(&scene.admin.run(integration).await?)?;
     scene.admin.stage_all(integration, &[claim.clone().with("cost_center", "1000")]).await?;
 
-    books.behave(Behaviour { delay_ms: Some(1_500), ..Behaviour::default() }).await?;
+    books.behave(Behaviour { hold_after: Some(0), ..Behaviour::default() }).await?;
     let one = json!({ "source_record_type": tests::story::CLAIM, "source_record_id": claim.id });
     let path = format!("/integrations/{integration}/syncs");
     let second = id_of(&scene.admin.post(&path, &one).await?.ok()?)?;
@@ -135,6 +136,7 @@ async fn a_record_under_way_in_one_sync_is_left_out_of_another() -> anyhow::Resu
     let preview = scene.admin.preview(first).await?;
     assert_eq!((&preview["records"], &preview["active"]), (&json!(0), &json!(1)));
     assert_eq!(scene.admin.retry(first).await?.code(), "nothing_to_retry");
+    books.behave(Behaviour::default()).await?;
     assert_eq!(scene.admin.finished(second).await?["status"], "success");
     assert_eq!(books.log().await?.times(claim.id), 1);
     scene.stop().await;

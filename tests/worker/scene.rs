@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use serde_json::{Value, json};
 use server::serve::{Parts, spawn_parts};
 use server::{Clock, Config, Running};
 use sqlx::postgres::PgPool;
@@ -11,6 +11,7 @@ use sqlx::{AssertSqlSafe, Decode, Row as _, Type};
 use store::admin::{AdminConnection, NewUser};
 use tempfile::TempDir;
 use tests::database::Database;
+use tests::peers::Books;
 use tests::story::{Caller, items};
 use uuid::Uuid;
 
@@ -165,6 +166,11 @@ impl Scene {
         }
         self.pool.close().await;
     }
+}
+
+/// Settings of an integration that waits for held answers for longer than a test lets it wait.
+pub fn patient(books: &Books) -> Value {
+    json!({ "url": books.url("/claims"), "timeout_ms": 120_000 })
 }
 
 async fn make_person(database: &Database, email: &str, language: &str) -> anyhow::Result<()> {

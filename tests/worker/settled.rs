@@ -4,7 +4,7 @@ use serde_json::json;
 use tests::peers::{Behaviour, Books};
 use tests::story::{Claim, id_of, until};
 
-use crate::scene::Scene;
+use crate::scene::{Scene, patient};
 
 #[tokio::test]
 async fn a_record_booked_by_hand_is_sent_by_nobody() -> anyhow::Result<()> {
@@ -80,10 +80,9 @@ async fn with_updates_allowed_other_data_is_sent_once_more() -> anyhow::Result<(
 async fn overtaken(first: &Claim, second: &Claim, allow_updates: bool) -> anyhow::Result<(Scene, Books, uuid::Uuid)> {
     let scene = Scene::start().await?;
     let books = Books::fastapi().await?;
-    let more = json!({ "allow_updates": allow_updates });
-    let integration = scene.admin.connect(json!({ "url": books.url("/claims") }), more).await?;
+    let integration = scene.admin.connect(patient(&books), json!({ "allow_updates": allow_updates })).await?;
     scene.admin.stage_all(integration, std::slice::from_ref(first)).await?;
-    books.behave(Behaviour { delay_ms: Some(1_500), times: Some(1), ..Behaviour::default() }).await?;
+    books.behave(Behaviour { hold_after: Some(0), ..Behaviour::default() }).await?;
     let sync = scene.admin.trigger(integration).await?;
     until("the record is on its way", async || {
         Ok((scene.admin.staged(integration, first.id).await?["state"] == "sending").then_some(()))
@@ -92,6 +91,7 @@ async fn overtaken(first: &Claim, second: &Claim, allow_updates: bool) -> anyhow
     let staged = scene.admin.stage(integration, second).await?;
     assert_eq!((staged.status, &staged.body["state"]), (200, &json!("sending")), "the new version waits");
     assert_eq!(scene.admin.sync(sync).await?["status"], "in_progress");
+    books.behave(Behaviour::default()).await?;
     scene.admin.finished(sync).await?;
     Ok((scene, books, integration))
 }

@@ -1,5 +1,6 @@
 //! Signing in, and who is signed in.
 
+use domain::language::Language;
 use uuid::Uuid;
 
 use crate::macros::wire;
@@ -9,6 +10,7 @@ wire! {
     #[serde(deny_unknown_fields)]
     pub struct LoginRequest {
         /// E-mail address.
+        #[cfg_attr(feature = "openapi", schema(max_length = 320))]
         pub email: String,
         /// Password.
         pub password: String,
@@ -30,13 +32,20 @@ wire! {
     /// The form of the OAuth 2.0 client credentials grant.
     pub struct ClientCredentialsForm {
         /// Always `client_credentials`.
+        #[cfg_attr(feature = "openapi", schema(pattern = "^client_credentials$"))]
         pub grant_type: String,
         /// The key's id.
+        #[cfg_attr(feature = "openapi", schema(format = Uuid))]
         pub client_id: String,
         /// The key's secret, shown once when it was made.
         pub client_secret: String,
         /// Space-separated scopes; all of the key's, if not given.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(
+                value_type = String,
+                required = false,
+                pattern = "^((syncs:write|syncs:read|records:write|retries:claim|integrations:read|debug)( (syncs:write|syncs:read|records:write|retries:claim|integrations:read|debug))*)?$"
+            ))]
         pub scope: Option<String>,
     }
 
@@ -50,8 +59,8 @@ wire! {
         pub email: Option<String>,
         /// The role in the organization: `org_viewer`, `org_admin`, `runner`, `global_admin`.
         pub role: String,
-        /// `en` or `nb`.
-        pub language: String,
+        /// The language they are spoken to in.
+        pub language: Language,
         /// Whether incidents are told by e-mail.
         pub email_on_incident: bool,
         /// The organization of the token.
@@ -71,9 +80,9 @@ wire! {
     /// Changes of the signed-in person's own settings; members left out stay.
     #[serde(deny_unknown_fields)]
     pub struct MePatch {
-        /// `en` or `nb`.
+        /// The language they are spoken to in.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub language: Option<String>,
+        pub language: Option<Language>,
         /// Whether incidents are told by e-mail.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub email_on_incident: Option<bool>,

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use domain::health::{Health, RecentSync, Undelivered};
 use domain::integration::{ConnectorType, PartialFailure, Runner, SyncType};
+use domain::lineage::LineageJob;
 use domain::schedule::Schedule;
 use domain::sync_log::SyncStatus;
 use serde_json::Value;
@@ -15,6 +16,7 @@ wire! {
     #[serde(deny_unknown_fields)]
     pub struct NewIntegration {
         /// Display name.
+        #[cfg_attr(feature = "openapi", schema(max_length = 120, pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"))]
         pub name: String,
         /// The external system's kind.
         pub connector_type: ConnectorType,
@@ -24,21 +26,25 @@ wire! {
         pub runner: Runner,
         /// The connector's own settings.
         #[serde(default)]
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
         pub settings: Value,
         /// The external system's credentials; write-only.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
         pub credentials: Option<Value>,
         /// When managed syncs run, or when an external runner's are expected.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub schedule: Option<Schedule>,
         /// Hours without a completed sync before the light turns red; 48 if left out.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 8_784))]
         pub freshness_hours: Option<u32>,
         /// Whether the freshness window counts Norwegian working days only.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub business_days_only: Option<bool>,
         /// Consecutive failed syncs that open an incident; 2 if left out.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 30))]
         pub failure_threshold: Option<u32>,
         /// How a sync ends in which some records failed; `error` if left out.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,10 +54,15 @@ wire! {
         pub allow_updates: Option<bool>,
         /// Address of a record in the organization's own app, with `{id}` and `{type}`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(max_length = 2000, pattern = r"^https?://[A-Za-z0-9\[][^\s\x00-\x1f\x7f-\x9f]*\{id\}[^\s\x00-\x1f\x7f-\x9f]*$"))]
         pub record_url_template: Option<String>,
         /// Where an external runner is told about retries.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(max_length = 2000, pattern = r"^https?://[A-Za-z0-9\[][^\s\x00-\x1f\x7f-\x9f]*$"))]
         pub retry_webhook_url: Option<String>,
+        /// The `OpenLineage` job whose runs are this integration's syncs; of external runners only.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub lineage_job: Option<LineageJob>,
     }
 
     /// Changes of an integration; members left out stay, `null` clears.
@@ -59,12 +70,15 @@ wire! {
     pub struct IntegrationPatch {
         /// Display name.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(max_length = 120, pattern = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"))]
         pub name: Option<String>,
         /// The connector's own settings, as a whole.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
         pub settings: Option<Value>,
         /// The external system's credentials; write-only.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
         pub credentials: Option<Value>,
         /// When managed syncs run.
         #[serde(default, with = "double_option", skip_serializing_if = "Option::is_none")]
@@ -75,12 +89,14 @@ wire! {
         pub paused: Option<bool>,
         /// Hours without a completed sync before the light turns red.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 8_784))]
         pub freshness_hours: Option<u32>,
         /// Whether the freshness window counts Norwegian working days only.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub business_days_only: Option<bool>,
         /// Consecutive failed syncs that open an incident.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 30))]
         pub failure_threshold: Option<u32>,
         /// How a sync ends in which some records failed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -90,12 +106,16 @@ wire! {
         pub allow_updates: Option<bool>,
         /// Address of a record in the organization's own app.
         #[serde(default, with = "double_option", skip_serializing_if = "Option::is_none")]
-        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, max_length = 2000, pattern = r"^https?://[A-Za-z0-9\[][^\s\x00-\x1f\x7f-\x9f]*\{id\}[^\s\x00-\x1f\x7f-\x9f]*$"))]
         pub record_url_template: Option<Option<String>>,
         /// Where an external runner is told about retries.
         #[serde(default, with = "double_option", skip_serializing_if = "Option::is_none")]
-        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, max_length = 2000, pattern = r"^https?://[A-Za-z0-9\[][^\s\x00-\x1f\x7f-\x9f]*$"))]
         pub retry_webhook_url: Option<Option<String>>,
+        /// The `OpenLineage` job whose runs are this integration's syncs.
+        #[serde(default, with = "double_option", skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<LineageJob>))]
+        pub lineage_job: Option<Option<LineageJob>>,
     }
 
     /// An integration in the list.
@@ -151,12 +171,32 @@ wire! {
         pub record_url_template: Option<String>,
         /// Where an external runner is told about retries.
         pub retry_webhook_url: Option<String>,
+        /// The `OpenLineage` job whose runs are this integration's syncs.
+        pub lineage_job: Option<LineageJob>,
+        /// Since when nothing is sent there, because the receiver answered that it is gone (410); setting the address
+        /// again clears it.
+        #[serde(default)]
+        pub retry_webhook_disabled_at: Option<DateTime<Utc>>,
+        /// What verifies the webhooks (Standard Webhooks, `whsec_…`): only in the answer to the request that set the first
+        /// address, and never again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub retry_webhook_secret: Option<String>,
         /// When it was created.
         pub created_at: DateTime<Utc>,
         /// When its settings last changed.
         pub updated_at: DateTime<Utc>,
         /// The open incident, if there is one.
         pub open_incident_id: Option<Uuid>,
+    }
+
+    /// A new secret for an integration's webhooks.
+    pub struct RotatedWebhookSecret {
+        /// What verifies the webhooks from now on (Standard Webhooks, `whsec_…`); shown this once. A repeated request with
+        /// the same `Idempotency-Key` is answered without it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub secret: Option<String>,
+        /// Until when webhooks carry the former secret's signature too; none if there was no former one.
+        pub former_valid_until: Option<DateTime<Utc>>,
     }
 
     /// The last sync of an integration, in short.

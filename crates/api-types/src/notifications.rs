@@ -1,7 +1,8 @@
 //! In-app notifications.
 
 use chrono::{DateTime, Utc};
-use domain::incident::{IncidentKind, NotificationKind};
+use domain::incident::IncidentKind;
+use domain::notification::NoticeKind;
 use uuid::Uuid;
 
 use crate::macros::wire;
@@ -12,11 +13,11 @@ wire! {
         /// Its id.
         pub id: Uuid,
         /// What it tells.
-        pub kind: NotificationKind,
-        /// Why the incident opened.
-        pub incident_kind: IncidentKind,
-        /// The incident.
-        pub incident_id: Uuid,
+        pub kind: NoticeKind,
+        /// Why the incident opened, if it is about one.
+        pub incident_kind: Option<IncidentKind>,
+        /// The incident, if it is about one.
+        pub incident_id: Option<Uuid>,
         /// The integration.
         pub integration_config_id: Uuid,
         /// Its name.

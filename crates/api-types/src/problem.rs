@@ -69,6 +69,8 @@ error_codes! {
     InvalidTransition = "invalid_transition", 409, "The status does not allow this";
     /// A request with the same `Idempotency-Key` is being worked on.
     IdempotencyInProgress = "idempotency_in_progress", 409, "The same request is in progress";
+    /// The month lay in the archive and was deleted when its time had come.
+    Expired = "expired", 410, "Expired";
     /// Something with this name or key exists.
     Conflict = "conflict", 409, "Conflict with what exists";
     /// The settings changed since they were read.
@@ -81,12 +83,16 @@ error_codes! {
     ValidationFailed = "validation_failed", 422, "The request breaks rules";
     /// The same `Idempotency-Key` came with another body.
     IdempotencyMismatch = "idempotency_mismatch", 422, "The Idempotency-Key was used for another request";
+    /// No integration of the organization has this `OpenLineage` job.
+    UnknownLineageJob = "unknown_lineage_job", 422, "No integration has this lineage job";
     /// Changing settings needs the version that was read.
     PreconditionRequired = "precondition_required", 428, "An If-Match is needed";
     /// Too many requests.
     RateLimited = "rate_limited", 429, "Too many requests";
     /// Something broke here; the request id finds it in the log.
     Internal = "internal", 500, "Something broke";
+    /// The server's clock runs ahead of the database's, which refuses what begins in its future; try again.
+    ClockSkew = "clock_skew", 503, "The server's clocks disagree";
     /// The database or another part is away; try again.
     Unavailable = "unavailable", 503, "Not available at the moment";
 }

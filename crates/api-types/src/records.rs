@@ -15,31 +15,38 @@ wire! {
     #[serde(deny_unknown_fields)]
     pub struct RecordReport {
         /// Its type.
+        #[cfg_attr(feature = "openapi", schema(pattern = r"^[A-Za-z0-9_.-]{1,100}$"))]
         pub source_record_type: String,
         /// Its id.
         pub source_record_id: Uuid,
         /// A human label, for example "Claim 1043".
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(max_length = 200))]
         pub label: Option<String>,
         /// Its amount, as a decimal string.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "crate::amount::deserialize", skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(pattern = r"^-?(0|[1-9][0-9]{0,13})(\.[0-9]{1,4})?$"))]
         pub amount: Option<Decimal>,
         /// ISO 4217 code of the amount.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(pattern = "^[A-Z]{3}$"))]
         pub currency: Option<String>,
         /// What happened.
         pub outcome: RecordOutcome,
-        /// The external system's complaints.
+        /// The external system's complaints; a failed record has at least one, and 50 are kept.
         #[serde(default)]
         pub errors: Vec<RecordError>,
         /// HTTP status of the external system's answer.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(minimum = 100, maximum = 599))]
         pub http_status_code: Option<i64>,
         /// The external system's id.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(max_length = 500))]
         pub external_reference_id: Option<String>,
         /// SHA-256 of the canonical payload.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(pattern = "^[0-9a-f]{64}$"))]
         pub request_payload_hash: Option<String>,
     }
 
@@ -47,8 +54,10 @@ wire! {
     #[serde(deny_unknown_fields)]
     pub struct AppendRecords {
         /// The attempt that reports.
+        #[cfg_attr(feature = "openapi", schema(maximum = 10))]
         pub attempt: u16,
         /// What happened.
+        #[cfg_attr(feature = "openapi", schema(max_items = 1000))]
         pub records: Vec<RecordReport>,
     }
 
@@ -58,7 +67,8 @@ wire! {
         pub accepted: usize,
         /// Outcomes that said what was known already.
         pub unchanged: usize,
-        /// Records that another sync has under way; they must not be sent.
+        /// Records that must not be sent: another sync has them under way, or the attempt that they were to go out in has
+        /// ended.
         pub already_active: Vec<RecordKey>,
     }
 
@@ -118,9 +128,11 @@ wire! {
         /// The decision.
         pub resolution: Resolution,
         /// Why, 1–1,000 characters.
+        #[cfg_attr(feature = "openapi", schema(max_length = 1000, pattern = r"\S"))]
         pub reason: String,
         /// A voucher or other reference; needed for `delivered`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(max_length = 500))]
         pub reference: Option<String>,
     }
 

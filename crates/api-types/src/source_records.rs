@@ -10,15 +10,19 @@ wire! {
     #[serde(deny_unknown_fields)]
     pub struct StageRecord {
         /// What will be sent; sealed at rest, deleted once delivered.
+        #[cfg_attr(feature = "openapi", schema(value_type = Object))]
         pub payload: Value,
         /// A human label, for example "Claim 1043".
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(max_length = 200))]
         pub label: Option<String>,
         /// Its amount, as a decimal string.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "crate::amount::deserialize", skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(pattern = r"^-?(0|[1-9][0-9]{0,13})(\.[0-9]{1,4})?$"))]
         pub amount: Option<Decimal>,
         /// ISO 4217 code of the amount.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(pattern = "^[A-Z]{3}$"))]
         pub currency: Option<String>,
     }
 

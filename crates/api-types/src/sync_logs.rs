@@ -69,6 +69,9 @@ wire! {
         pub attempt: u16,
         /// Whether a retry can be asked for.
         pub retryable: bool,
+        /// It lies in the archive, where nothing changes any more; left out where it doesn't.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        pub archived: bool,
         /// How far the running attempt is.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub progress: Option<Progress>,
@@ -129,9 +132,11 @@ wire! {
         pub triggered_by: TriggeredBy,
         /// Records in scope, if known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 2_147_483_647))]
         pub records_total: Option<i64>,
         /// The primary source record's type.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(pattern = r"^[A-Za-z0-9_.-]{1,100}$"))]
         pub source_record_type: Option<String>,
         /// The primary source record.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -144,9 +149,11 @@ wire! {
         pub backfill: bool,
         /// The runner's own name for the run, unique per integration for good.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(max_length = 200, pattern = r"\S"))]
         pub client_run_id: Option<String>,
         /// Seconds without a report until the attempt counts as abandoned, 1–86,400; 60 if left out.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 86_400))]
         pub lease_seconds: Option<i64>,
         /// Only announced: it stays `pending` until a runner claims attempt 0.
         #[serde(default)]
@@ -170,9 +177,11 @@ wire! {
         pub triggered_by: TriggeredBy,
         /// Records in scope, if known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 2_147_483_647))]
         pub records_total: Option<i64>,
         /// The primary source record's type.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(pattern = r"^[A-Za-z0-9_.-]{1,100}$"))]
         pub source_record_type: Option<String>,
         /// The primary source record.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -185,9 +194,11 @@ wire! {
         pub backfill: bool,
         /// The runner's own name for the run, unique per integration for good.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(max_length = 200, pattern = r"\S"))]
         pub client_run_id: Option<String>,
         /// Seconds without a report until the attempt counts as abandoned, 1–86,400; 60 if left out.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 86_400))]
         pub lease_seconds: Option<i64>,
         /// Only announced: it stays `pending` until a runner claims attempt 0.
         #[serde(default)]
@@ -198,33 +209,41 @@ wire! {
         /// When it ended.
         pub completed_at: DateTime<Utc>,
         /// `success` or `failed`.
+        #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^(success|failed)$"))]
         pub status: SyncStatus,
         /// Delivered; counted from `records`, if left out.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 2_147_483_647))]
         pub records_processed: Option<i64>,
         /// Failed; counted from `records`, if left out.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 2_147_483_647))]
         pub records_failed: Option<i64>,
         /// Machine-readable code of a failure.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(max_length = 200))]
         pub error_code: Option<String>,
         /// The external system's words.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub error_message: Option<String>,
         /// HTTP status of the external system's answer.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(minimum = 100, maximum = 599))]
         pub http_status_code: Option<i64>,
         /// The external system's id.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(max_length = 500))]
         pub external_reference_id: Option<String>,
         /// SHA-256 of the canonical payload.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(pattern = "^[0-9a-f]{64}$"))]
         pub request_payload_hash: Option<String>,
         /// Remarks.
         #[serde(default)]
         pub warnings: Vec<SyncWarning>,
         /// What happened to each record, at most 1,000.
         #[serde(default)]
+        #[cfg_attr(feature = "openapi", schema(max_items = 1000))]
         pub records: Vec<RecordReport>,
     }
 
@@ -232,6 +251,7 @@ wire! {
     #[serde(deny_unknown_fields)]
     pub struct ImportRequest {
         /// At most 1,000.
+        #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 1000))]
         pub items: Vec<FinishedSync>,
     }
 
@@ -259,12 +279,15 @@ wire! {
     #[serde(deny_unknown_fields)]
     pub struct ReportProgress {
         /// The attempt that reports.
+        #[cfg_attr(feature = "openapi", schema(maximum = 10))]
         pub attempt: u16,
         /// Records in its scope.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 2_147_483_647))]
         pub records_total: Option<i64>,
         /// Records with a final outcome.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 2_147_483_647))]
         pub records_done: Option<i64>,
     }
 
@@ -272,21 +295,27 @@ wire! {
     #[serde(deny_unknown_fields)]
     pub struct SucceedSync {
         /// The attempt that reports.
+        #[cfg_attr(feature = "openapi", schema(maximum = 10))]
         pub attempt: u16,
         /// Delivered.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 2_147_483_647))]
         pub records_processed: Option<i64>,
         /// Failed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 2_147_483_647))]
         pub records_failed: Option<i64>,
         /// The external system's id.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(max_length = 500))]
         pub external_reference_id: Option<String>,
         /// SHA-256 of the canonical payload.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(pattern = "^[0-9a-f]{64}$"))]
         pub request_payload_hash: Option<String>,
         /// HTTP status of the external system's answer.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(minimum = 100, maximum = 599))]
         pub http_status_code: Option<i64>,
         /// Remarks.
         #[serde(default)]
@@ -297,27 +326,35 @@ wire! {
     #[serde(deny_unknown_fields)]
     pub struct FailSync {
         /// The attempt that reports.
+        #[cfg_attr(feature = "openapi", schema(maximum = 10))]
         pub attempt: u16,
         /// Machine-readable code.
         #[serde(default)]
+        #[cfg_attr(feature = "openapi", schema(value_type = String, required = true, max_length = 200, pattern = r"\S"))]
         pub error_code: Option<String>,
         /// The external system's words; cut to 4,000 characters.
         #[serde(default)]
+        #[cfg_attr(feature = "openapi", schema(value_type = String, required = true, pattern = r"\S"))]
         pub error_message: Option<String>,
         /// HTTP status of the external system's answer.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(minimum = 100, maximum = 599))]
         pub http_status_code: Option<i64>,
         /// Delivered.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 2_147_483_647))]
         pub records_processed: Option<i64>,
         /// Failed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 2_147_483_647))]
         pub records_failed: Option<i64>,
         /// The external system's id.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(max_length = 500))]
         pub external_reference_id: Option<String>,
         /// SHA-256 of the canonical payload.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(pattern = "^[0-9a-f]{64}$"))]
         pub request_payload_hash: Option<String>,
         /// Remarks.
         #[serde(default)]
@@ -329,6 +366,7 @@ wire! {
     pub struct TriggerSync {
         /// One record's type.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(pattern = r"^[A-Za-z0-9_.-]{1,100}$"))]
         pub source_record_type: Option<String>,
         /// One record.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -339,7 +377,9 @@ wire! {
     pub struct StartedAttempt {
         /// Its number.
         pub attempt: u16,
-        /// What is to be sent.
+        /// Whether it is about everything there is: no record of the sync is known one by one.
+        pub whole: bool,
+        /// What is to be sent, and nothing else, unless the attempt is about everything.
         pub records: Vec<RecordKey>,
     }
 
@@ -357,6 +397,7 @@ wire! {
     pub struct StartAttempt {
         /// Seconds, 1–86,400; 60 if left out.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 86_400))]
         pub lease_seconds: Option<i64>,
     }
 }

@@ -61,7 +61,7 @@ use sha2::{Digest, Sha256};
 
 use crate::connector::{BuildError, ConnectionTest, Connector, OutboundRecord, Permanence, RecordAnswer};
 use crate::error_shapes::SentBody;
-use crate::guard::OutboundPolicy;
+use crate::guard::{OutboundPolicy, guarded_client};
 use answers::Judge;
 use credentials::Credentials;
 use exchange::{Exchange, Trouble};
@@ -78,8 +78,7 @@ pub struct GenericHttp {
 impl GenericHttp {
     /// Makes the connector and its one HTTP client.
     pub fn new(settings: Settings, credentials: Credentials, policy: &OutboundPolicy) -> Result<Self, BuildError> {
-        let client =
-            exchange::client(settings.timeout, policy).map_err(|error| BuildError::Client(error.to_string()))?;
+        let client = guarded_client(settings.timeout, policy).map_err(|error| BuildError::Client(error.to_string()))?;
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json, application/problem+json;q=0.9, */*;q=0.1"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

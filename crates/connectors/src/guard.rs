@@ -7,7 +7,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
+use reqwest::Client;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
@@ -117,13 +119,13 @@ pub struct DestinationRefused;
 
 /// Resolves names as the operating system does, and hands on only addresses that the policy allows.
 #[derive(Clone, Debug)]
-pub struct GuardedResolver {
+struct GuardedResolver {
     policy: Arc<OutboundPolicy>,
 }
 
 impl GuardedResolver {
     /// A resolver under a policy.
-    pub fn new(policy: OutboundPolicy) -> Self {
+    fn new(policy: OutboundPolicy) -> Self {
         Self { policy: Arc::new(policy) }
     }
 }
@@ -140,6 +142,31 @@ impl Resolve for GuardedResolver {
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
     }
+}
+
+/// The longest time connecting may take.
+const MAX_CONNECT: Duration = Duration::from_secs(10);
+/// How long an idle connection is kept: shorter than servers keep theirs (5 s are common), so that a request is
+/// rarely written into a connection that the server is just closing, which would make its outcome unknown.
+const IDLE: Duration = Duration::from_secs(2);
+
+/// An HTTP client that goes only where the policy allows, follows no redirect, repeats nothing by itself and uses no
+/// proxy. Literal addresses never reach its resolver: check them with [`OutboundPolicy::refuses_literal`].
+pub fn guarded_client(timeout: Duration, policy: &OutboundPolicy) -> Result<Client, reqwest::Error> {
+    // The first provider a process installs stays; without one the client could not be made.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder()
+        .user_agent(concat!("Syncwatch/", env!("CARGO_PKG_VERSION")))
+        .timeout(timeout)
+        // Shorter than the whole, so that a connection that doesn't come about is never taken for a missing answer.
+        .connect_timeout((timeout / 2).min(MAX_CONNECT))
+        .pool_idle_timeout(IDLE)
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .no_proxy()
+        .dns_resolver(GuardedResolver::new(policy.clone()))
+        .build()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::calendar;
 use crate::integration::{HealthPolicy, PartialFailure};
 use crate::schedule::Schedule;
 
-pub use facts::{Amount, HealthFacts, RECENT_SYNCS, RecentSync, Undelivered};
+pub use facts::{Amount, FailureRun, HealthFacts, RECENT_SYNCS, RecentSync, Undelivered};
 
 wire_enum! {
     /// The colour of an integration.

@@ -154,7 +154,7 @@ impl IntegrationDraft {
 fn is_web_address(text: &str) -> bool {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_alphanumeric() || c == '['))
-        && text.len() <= 2_000
+        && text.chars().count() <= 2_000
         && !text.chars().any(|c| c.is_whitespace() || c.is_control())
 }
 

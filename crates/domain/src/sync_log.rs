@@ -3,7 +3,7 @@
 pub mod draft;
 pub mod transition;
 
-use chrono::{DateTime, Duration, DurationRound as _, Utc};
+use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 
 pub use draft::{Completion, StartDraft, ValidStart, validate_completion, validate_start};
@@ -124,9 +124,9 @@ pub fn cut(text: &str, chars: usize) -> &str {
     text.char_indices().nth(chars).map_or(text, |(end, _)| &text[..end])
 }
 
-/// A moment in whole milliseconds, as the ledger keeps them.
+/// A moment in whole milliseconds, as the ledger keeps them; a leap second is the second after it.
 pub fn whole_millis(moment: DateTime<Utc>) -> DateTime<Utc> {
-    moment.duration_trunc(Duration::milliseconds(1)).unwrap_or(moment)
+    DateTime::from_timestamp_millis(moment.timestamp_millis()).unwrap_or(moment)
 }
 
 /// The moment a sync started, read from its id (a `UUIDv7`); `None` for any other id.

@@ -1,12 +1,14 @@
-//! E-mails about incidents: pure templates, and the mailer that hands them to an SMTP server.
+//! E-mails about incidents: pure templates, and the mailer that hands them to an SMTP server. Webhooks to external
+//! runners: their signatures, and the sender that hands them to a client of the caller's.
 //!
 //! Nothing here reads the ledger or a clock. The caller fixes a mail's recipient, words and `Message-ID` before the
 //! first try, and decides by [`MailFailure`] whether there may be a second one.
 
 mod incident_mail;
-mod language;
 mod mailer;
+mod webhook;
 
+pub use domain::language::Language;
 pub use incident_mail::{GroupLine, IncidentMail, RenderedMail, render};
-pub use language::Language;
 pub use mailer::{DEFAULT_TIMEOUT, Delivered, MailFailure, Mailer, MailerConfigError, OutgoingMail};
+pub use webhook::{WebhookAnswer, WebhookMessage, WebhookSecret, WebhookSender, sign};

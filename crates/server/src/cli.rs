@@ -1,7 +1,11 @@
 //! The command line.
 
 mod accounts;
+mod archive;
+mod audit;
 mod doctor;
+mod rebuild_health;
+mod report;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,6 +36,8 @@ enum Command {
     Worker,
     /// Make the database's roles and bring its schema up to date
     Migrate,
+    /// Move months that are over a year old from the database into the archive
+    Archive(archive::ArchiveArgs),
     /// Print the OpenAPI document
     Openapi,
     /// Manage people
@@ -40,8 +46,15 @@ enum Command {
     /// Manage machines' keys
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Run a job and report it to a Syncwatch server as a sync, for cron and the like
+    Report(Box<report::ReportArgs>),
+    /// Compare the ledger with its seals
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Say what is wrong with this installation
     Doctor,
+    /// Build the integrations' health rows anew from the ledger, or compare them with it
+    RebuildHealth(rebuild_health::RebuildHealthArgs),
     /// Run the embedded database for a server
     #[command(name = crate::embedded::SUBCOMMAND, hide = true)]
     EmbeddedDatabase {
@@ -60,6 +73,14 @@ enum UserCommand {
 enum KeyCommand {
     /// Make a key and print its secret, once
     Create(NewKeyArgs),
+}
+
+#[derive(Debug, Subcommand)]
+enum AuditCommand {
+    /// Name the first row that does not fit its seal; exit status 1 if there is one
+    Verify(audit::VerifyArgs),
+    /// Print a signed statement of where a chain of seals ends, to be kept elsewhere
+    Checkpoint(audit::CheckpointArgs),
 }
 
 #[derive(Debug, Args)]
@@ -116,10 +137,15 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Api => serve(Parts { http: true, worker: false }).await?,
         Command::Worker => serve(Parts { http: false, worker: true }).await?,
         Command::Migrate => migrate(&Config::load()?).await?,
+        Command::Archive(args) => archive::run(&Config::load()?, &args).await?,
         Command::Openapi => print_openapi()?,
         Command::User(UserCommand::Create(args)) => accounts::create_user(&Config::load()?, &args).await?,
         Command::Key(KeyCommand::Create(args)) => accounts::create_key(&Config::load()?, &args).await?,
+        Command::Report(args) => return report::run(*args).await,
+        Command::Audit(AuditCommand::Verify(args)) => return audit::verify_ledger(&Config::load()?, &args).await,
+        Command::Audit(AuditCommand::Checkpoint(args)) => audit::print_checkpoint(&Config::load()?, &args).await?,
         Command::Doctor => return Ok(doctor::run().await),
+        Command::RebuildHealth(args) => return rebuild_health::run(&Config::load()?, &args).await,
         Command::EmbeddedDatabase { data_dir } => crate::embedded::supervise(&data_dir).await?,
     }
     Ok(ExitCode::SUCCESS)
@@ -144,7 +170,9 @@ async fn migrate(config: &Config) -> anyhow::Result<()> {
     let name = parsed.path().trim_start_matches('/');
     anyhow::ensure!(!name.is_empty(), "SYNCWATCH_MIGRATE_DATABASE_URL names no database");
     let app = config.database.url.as_ref().and_then(|url| serve::app_password(url.expose()));
-    let passwords = store::migrate::RolePasswords { app, ..Default::default() };
+    let maintenance = config.database.maintenance_url.as_ref();
+    let maintenance = maintenance.and_then(|url| serve::role_password(url.expose(), store::migrate::MAINTENANCE));
+    let passwords = store::migrate::RolePasswords { app, maintenance, ..Default::default() };
     store::migrate::run(url.expose(), name, &passwords).await.context("migrating")?;
     println!("the schema of {name} is up to date");
     Ok(())
@@ -164,6 +192,31 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_job_stands_after_two_dashes_with_its_own_arguments() {
+        let call = |more: &[&str]| {
+            let known = ["syncwatch", "report", "--url", "https://syncwatch.example", "--integration"];
+            let id = "0198c0de-0000-7000-8000-000000000001";
+            Cli::try_parse_from(known.iter().copied().chain([id]).chain(more.iter().copied()))
+        };
+        assert!(call(&["--lease", "86400", "--", "rsync", "--url", "x"]).is_ok());
+        assert!(call(&["--claim-retries", "--", "true"]).is_ok());
+        for wrong in [
+            &["--"][..],
+            &["true"],
+            &["--lease", "0", "--", "true"],
+            &["--claim-retries", "--client-run-id", "x", "--", "true"],
+            &["--sync-type", "everything", "--", "true"],
+        ] {
+            assert!(call(wrong).is_err(), "{wrong:?}");
+        }
+        for url in ["ftp://x", "syncwatch.example", "https://x/?a=b", "https://a:b@x"] {
+            let id = "0198c0de-0000-7000-8000-000000000001";
+            let call = ["syncwatch", "report", "--integration", id, "--url", url, "--", "true"];
+            assert!(Cli::try_parse_from(call).is_err(), "{url}");
+        }
     }
 
     #[test]

@@ -4,19 +4,30 @@
 //! TOML file that `SYNCWATCH_CONFIG` names; the environment wins.
 
 mod master_key;
+mod reading;
 mod secret;
 mod settings;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use archive::Location;
+use domain::retention::{LEAST_ACCOUNTING_YEARS, RetentionYears};
 use url::Url;
 
+use reading::{
+    check_outbound, cores, default_dashboard_dir, default_data_dir, loopback_url, read_archive, read_database_url,
+    read_log, read_public_url,
+};
 pub use secret::Secret;
 pub use settings::{ConfigErrors, Settings};
 
-/// Callers can cause the HTTP library's lines at will.
-const DEFAULT_FILTER: &str = "info,actix_server=warn,actix_http=off";
+/// How long anything waits for a connection to the database.
+pub const CONNECTION_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where the archive lies in the data directory, if nothing else is set.
+const ARCHIVE_DIRECTORY: &str = "archive";
 
 /// The server's configuration.
 #[derive(Clone, Debug)]
@@ -30,6 +41,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where the master key comes from.
     pub master_key: MasterKey,
+    /// Months that leave the database.
+    pub archive: ArchiveConfig,
     /// Outgoing e-mail.
     pub mail: MailConfig,
     /// Requests to external systems.
@@ -76,8 +89,12 @@ pub struct DatabaseConfig {
     pub url: Option<Secret>,
     /// `SYNCWATCH_MIGRATE_DATABASE_URL`: the connection that `migrate`, `user` and `key` use; it may create roles.
     pub migrate_url: Option<Secret>,
+    /// `SYNCWATCH_MAINTENANCE_DATABASE_URL`: the connection of the role `syncwatch_maintenance`, which `archive` uses.
+    pub maintenance_url: Option<Secret>,
     /// `SYNCWATCH_DATABASE_CONNECTIONS`: connections of a process at most. Default: 20.
     pub max_connections: u32,
+    /// How long a request waits for a connection.
+    pub patience: Duration,
 }
 
 /// Where the master key comes from.
@@ -89,6 +106,17 @@ pub enum MasterKey {
     File(PathBuf),
     /// A file `master.key` in the data directory, made at first start (only with the embedded database).
     InDataDir,
+}
+
+/// Months that leave the database.
+#[derive(Clone, Debug)]
+pub struct ArchiveConfig {
+    /// `SYNCWATCH_ARCHIVE_URL`: `file:///directory` or `s3://bucket/prefix`; for S3 the usual `AWS_…` variables say the
+    /// rest. Default: `archive` in the data directory.
+    pub location: Location,
+    /// `SYNCWATCH_ARCHIVE_ACCOUNTING_YEARS`: years after the end of the accounting year, 5 or more; default: 5.
+    /// `SYNCWATCH_ARCHIVE_OPERATIONAL_YEARS`: years after the month, for everything else; default: 2.
+    pub years: RetentionYears,
 }
 
 /// Outgoing e-mail.
@@ -178,6 +206,8 @@ impl Config {
         let url = read_database_url(&mut settings, "DATABASE_URL");
         let migrate_url = read_database_url(&mut settings, "SYNCWATCH_MIGRATE_DATABASE_URL");
         let data_dir = settings.text("SYNCWATCH_DATA_DIR").map_or_else(default_data_dir, PathBuf::from);
+        let maintenance_url = read_database_url(&mut settings, "SYNCWATCH_MAINTENANCE_DATABASE_URL");
+        let archive = read_archive(&mut settings, &data_dir);
         let key_text = settings.text("SYNCWATCH_MASTER_KEY").map(Secret::new);
         let key_file = settings.text("SYNCWATCH_MASTER_KEY_FILE").map(PathBuf::from);
         let master_key = match (key_text, key_file) {
@@ -205,10 +235,13 @@ impl Config {
             database: DatabaseConfig {
                 url,
                 migrate_url,
+                maintenance_url,
                 max_connections: settings.parse_within("SYNCWATCH_DATABASE_CONNECTIONS", 2..=1000, 20),
+                patience: CONNECTION_PATIENCE,
             },
             data_dir,
             master_key,
+            archive,
             mail: MailConfig {
                 smtp_url: settings.text("SYNCWATCH_SMTP_URL").map(Secret::new),
                 from: settings
@@ -247,10 +280,17 @@ impl Config {
             database: DatabaseConfig {
                 url: Some(Secret::new(database_url.to_owned())),
                 migrate_url: None,
+                maintenance_url: None,
                 max_connections: 8,
+                // Many tests at once on few processors are no reason to refuse.
+                patience: Duration::from_mins(1),
             },
             data_dir: data_dir.to_path_buf(),
             master_key: MasterKey::Given(Secret::new(crate::vault::Vault::generate_key())),
+            archive: ArchiveConfig {
+                location: Location::directory(&data_dir.join(ARCHIVE_DIRECTORY)),
+                years: RetentionYears { accounting: LEAST_ACCOUNTING_YEARS, operational: 2 },
+            },
             mail: MailConfig { smtp_url: None, from: "Syncwatch <syncwatch@localhost>".to_owned() },
             outbound: OutboundConfig { allow: vec!["127.0.0.0/8".to_owned()] },
             worker: WorkerConfig { concurrency: 2 },
@@ -259,83 +299,6 @@ impl Config {
             log: LogConfig { filter: "warn".to_owned(), format: LogFormat::Text },
         }
     }
-}
-
-fn read_public_url(settings: &mut Settings, listen: SocketAddr) -> Url {
-    let default = || {
-        let host = if listen.ip().is_unspecified() { "127.0.0.1".to_owned() } else { listen.ip().to_string() };
-        let host = if listen.is_ipv6() && !listen.ip().is_unspecified() { format!("[{host}]") } else { host };
-        Url::parse(&format!("http://{host}:{}", listen.port())).unwrap_or_else(|_| loopback_url(listen.port()))
-    };
-    let url: Url = settings.parse("SYNCWATCH_PUBLIC_URL", "an http or https address", default);
-    let plain = matches!(url.scheme(), "http" | "https")
-        && url.path() == "/"
-        && url.query().is_none()
-        && url.fragment().is_none()
-        && url.username().is_empty();
-    if !plain {
-        settings.error("SYNCWATCH_PUBLIC_URL", "is an http or https address without a path");
-    }
-    url
-}
-
-fn loopback_url(port: u16) -> Url {
-    // A constant address with a port number parses.
-    Url::parse(&format!("http://127.0.0.1:{port}")).unwrap_or_else(|_| unreachable!("a constant address parses"))
-}
-
-fn read_database_url(settings: &mut Settings, name: &str) -> Option<Secret> {
-    let text = settings.text(name)?;
-    if !(text.starts_with("postgres://") || text.starts_with("postgresql://")) {
-        settings.error(name, "starts with postgres:// or postgresql://");
-    }
-    Some(Secret::new(text))
-}
-
-fn read_log(settings: &mut Settings) -> LogConfig {
-    let filter = settings.text("SYNCWATCH_LOG").unwrap_or_else(|| DEFAULT_FILTER.to_owned());
-    if let Err(error) = tracing_subscriber::EnvFilter::try_new(&filter) {
-        settings.error("SYNCWATCH_LOG", &error.to_string());
-    }
-    let format = match settings.text("SYNCWATCH_LOG_FORMAT").as_deref() {
-        None | Some("text") => LogFormat::Text,
-        Some("json") => LogFormat::Json,
-        Some(_) => {
-            settings.error("SYNCWATCH_LOG_FORMAT", "is text or json");
-            LogFormat::Text
-        }
-    };
-    LogConfig { filter, format }
-}
-
-fn check_outbound(outbound: &OutboundConfig, settings: &mut Settings) {
-    if let Err(error) = crate::state::outbound_policy(outbound) {
-        settings.error("SYNCWATCH_OUTBOUND_ALLOW", &error);
-    }
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
-}
-
-fn default_dashboard_dir() -> Option<PathBuf> {
-    let beside = std::env::current_exe().ok().and_then(|exe| exe.parent().map(|dir| dir.join("dist")));
-    beside.into_iter().chain([PathBuf::from("dist")]).find(|dir| dir.join("index.html").is_file())
-}
-
-/// Root serves the machine; anybody else has a data directory of their own.
-fn default_data_dir() -> PathBuf {
-    let home = std::env::var_os("HOME").map(PathBuf::from);
-    match home {
-        Some(home) if !is_root() => {
-            std::env::var_os("XDG_DATA_HOME").map_or_else(|| home.join(".local/share"), PathBuf::from).join("syncwatch")
-        }
-        _ => PathBuf::from("/var/lib/syncwatch"),
-    }
-}
-
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! The HTTP application: API, event stream, dashboard, and what operators read.
 
 pub mod attempts;
+pub mod audit;
 pub mod auth;
+mod csv;
 pub mod dashboard;
 pub mod events;
 pub mod idempotency;
@@ -9,6 +11,7 @@ pub mod incidents;
 pub mod integrations;
 pub mod json;
 pub mod limits;
+pub mod lineage;
 pub mod me;
 pub mod notifications;
 pub mod openapi;
@@ -22,12 +25,13 @@ pub mod source_records;
 pub mod sync_logs;
 pub mod trends;
 pub mod view;
+pub mod webhook_secrets;
 
 use std::sync::Arc;
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header;
 use actix_web::middleware::{Compress, DefaultHeaders, from_fn};
 use actix_web::{App, HttpRequest, HttpResponse, web};
 use api_types::ErrorCode;
@@ -53,15 +57,18 @@ pub fn api_routes(cfg: &mut ServiceConfig) {
     auth::routes(cfg);
     me::routes(cfg);
     integrations::routes(cfg);
+    webhook_secrets::routes(cfg);
     trends::routes(cfg);
     source_records::routes(cfg);
     sync_logs::routes(cfg);
     attempts::routes(cfg);
     records::routes(cfg);
     retries::routes(cfg);
+    lineage::routes(cfg);
     incidents::routes(cfg);
     notifications::routes(cfg);
     events::routes(cfg);
+    audit::routes(cfg);
 }
 
 /// What every thread of the server shares, made once.
@@ -140,12 +147,8 @@ async fn fallback(
     routes: web::Data<RouteTable>,
     dashboard: web::Data<Dashboard>,
 ) -> Result<HttpResponse, ApiError> {
-    let methods = routes.methods(request.path());
-    if let Ok(allowed) = HeaderValue::from_str(&methods.join(", "))
-        && !methods.is_empty()
-    {
-        let error = ApiError::new(ErrorCode::MethodNotAllowed, format!("this address has {}", methods.join(", ")));
-        return Err(error.with_header(header::ALLOW, allowed));
+    if let Some(error) = routes.method_not_allowed(&request) {
+        return Err(error);
     }
     if request.path() == "/api" || request.path().starts_with("/api/") || request.path().starts_with("/.well-known/") {
         return Err(ApiError::new(ErrorCode::NotFound, "there is no such address"));

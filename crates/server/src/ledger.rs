@@ -4,22 +4,27 @@
 //! domain's, SQL is the store's; this module says what belongs together.
 
 mod abandon;
+mod announce;
 mod attempt;
 mod consequences;
 mod finish;
 mod import;
+mod lineage;
 mod message;
 mod outcomes;
+mod rebuild;
 mod resolve;
 mod retry;
+mod seal;
 mod stage;
 mod start;
 mod trigger;
 
 use api_types::ErrorCode;
-use chrono::{DateTime, Datelike as _, Months, NaiveTime, Utc};
+use chrono::{DateTime, Datelike as _, Duration, Months, NaiveTime, Utc};
 use domain::sync_log::{SyncState, SyncStatus, TransitionRefused};
-use domain::violation::Violation;
+use domain::violation::{Rule, Violation};
+use store::events::NewEvent;
 use store::sync_logs::SyncLog;
 use store::{OrgTx, StoreError};
 use url::Url;
@@ -29,9 +34,11 @@ use crate::http::problem::ApiError;
 
 pub use attempt::Claimed;
 pub use finish::Report;
-pub use import::Imported;
+pub use import::{Imported, Recorded};
+pub use lineage::{LineageReport, LineageTaken};
 pub use message::{skipped, storable_errors};
 pub use outcomes::Appended;
+pub use rebuild::RebuiltHealth;
 pub use retry::repeat_safe;
 pub use stage::{Staged, stage_violations, staging_context};
 pub use start::{StartInput, Started};
@@ -61,9 +68,15 @@ pub enum LedgerError {
     /// The record has arrived with another content, or was booked by hand.
     #[error("{0}")]
     AlreadyDelivered(&'static str),
+    /// No integration of the organization has this `OpenLineage` job.
+    #[error("no integration here has this job as its `lineage_job`")]
+    UnknownLineageJob,
     /// The sync's status does not allow it.
     #[error(transparent)]
     Refused(#[from] TransitionRefused),
+    /// A run that is known by its runner's own name lies in the archive.
+    #[error("the sync lies in the archive")]
+    ArchivedRun(Uuid),
     /// The state of what is asked about does not allow it.
     #[error("{0}")]
     InvalidState(&'static str),
@@ -86,6 +99,8 @@ impl From<LedgerError> for ApiError {
             LedgerError::Violations(violations) => Self::violations(violations),
             LedgerError::AlreadyActive(sync_id) => Self::already_active(sync_id),
             LedgerError::AlreadyDelivered(_) => Self::new(ErrorCode::AlreadyDelivered, detail),
+            LedgerError::UnknownLineageJob => Self::new(ErrorCode::UnknownLineageJob, detail),
+            LedgerError::ArchivedRun(_) => Self::new(ErrorCode::Archived, detail),
             LedgerError::InvalidState(_) => Self::new(ErrorCode::InvalidTransition, detail),
             LedgerError::Refused(refused) => Self::new(
                 match refused {
@@ -97,6 +112,9 @@ impl From<LedgerError> for ApiError {
                 },
                 detail,
             ),
+            LedgerError::Store(error) if error.is_constraint(store::error::NO_PARTITION) => {
+                Self::violations(vec![month_is_closed()])
+            }
             LedgerError::Store(error) => Self::from(error),
         }
     }
@@ -108,17 +126,41 @@ impl Ledger<'_> {
         store::sync_logs::lock(self.tx, id).await?.ok_or(LedgerError::NotFound)
     }
 
+    /// What is broken by a start in a month that has left the database; none by any other.
+    async fn closed_month(&mut self, started_at: DateTime<Utc>) -> Result<Option<Violation>, LedgerError> {
+        // Nothing younger leaves.
+        if started_at > self.now - Duration::days(330) {
+            return Ok(None);
+        }
+        let closed = store::archives::is_closed(self.tx, store::archives::month_of(started_at)).await?;
+        Ok(closed.then(month_is_closed))
+    }
+
     /// Tells live listeners that a sync changed.
     pub async fn tell_sync(&mut self, sync: &SyncLog) -> Result<(), LedgerError> {
-        let data = serde_json::json!({ "sync_id": sync.id, "integration_config_id": sync.integration_config_id });
-        Ok(store::events::record(self.tx, "sync.changed", None, &data).await?)
+        let event = sync_changed(sync);
+        Ok(store::events::record(self.tx, event.kind, None, &event.data).await?)
     }
 
     /// Tells live listeners that an integration changed.
     pub async fn tell_integration(&mut self, integration_config_id: Uuid) -> Result<(), LedgerError> {
-        let data = serde_json::json!({ "integration_config_id": integration_config_id });
-        Ok(store::events::record(self.tx, "integration.changed", None, &data).await?)
+        let event = integration_changed(integration_config_id);
+        Ok(store::events::record(self.tx, event.kind, None, &event.data).await?)
     }
+}
+
+fn sync_changed(sync: &SyncLog) -> NewEvent {
+    let data = serde_json::json!({ "sync_id": sync.id, "integration_config_id": sync.integration_config_id });
+    NewEvent { kind: "sync.changed", data }
+}
+
+fn integration_changed(integration_config_id: Uuid) -> NewEvent {
+    let data = serde_json::json!({ "integration_config_id": integration_config_id });
+    NewEvent { kind: "integration.changed", data }
+}
+
+fn month_is_closed() -> Violation {
+    Violation::new(Rule::StartedAtOutOfRange, "/started_at", "the month lies in the archive and takes no more syncs")
 }
 
 /// The first moment the ledger has a partition for: 13 whole months before the present one.

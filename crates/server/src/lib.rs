@@ -4,6 +4,8 @@
 //! body, one transaction, an answer. A job is claimed with a lease, decided by the domain, done outside any
 //! transaction, and recorded. Nothing but [`clock`] reads the time, and nothing but the store names SQL.
 
+pub mod archive;
+pub mod audit;
 pub mod auth;
 pub mod cli;
 pub mod clock;
@@ -16,6 +18,7 @@ pub mod serve;
 pub mod state;
 pub mod telemetry;
 pub mod vault;
+pub mod webhook_secrets;
 pub mod worker;
 
 pub use clock::Clock;

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::archive::ArchiveReader;
 use crate::auth::keys;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -22,7 +23,7 @@ use crate::http::events::EventHub;
 use crate::http::{Shared, application};
 use crate::state::{AppState, outbound_policy};
 
-pub use database::{ServingDatabase, app_password, with_database};
+pub use database::{ServingDatabase, app_password, role_password, with_database};
 
 /// Seconds that open requests have to end.
 const GRACE_SECONDS: u64 = 20;
@@ -65,8 +66,9 @@ pub async fn spawn_parts(config: Config, clock: Clock, parts: Parts) -> anyhow::
     // A second installation of the provider is refused, harmlessly.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let url = config.database.url.as_ref().context("no database is configured")?;
-    let db =
-        Database::connect(url.expose(), config.database.max_connections).await.context("connecting to the database")?;
+    let db = Database::connect(url.expose(), config.database.max_connections, config.database.patience)
+        .await
+        .context("connecting to the database")?;
     if !store::migrate::is_current(&db).await? {
         bail!("the database's schema is not the one this program was built with: run `syncwatch migrate` first");
     }
@@ -74,14 +76,17 @@ pub async fn spawn_parts(config: Config, clock: Clock, parts: Parts) -> anyhow::
     let vault = config.vault()?;
     let tokens = keys::token_service(&db, &config, &vault, clock.now()).await?;
     let outbound = outbound_policy(&config.outbound).map_err(anyhow::Error::msg)?;
+    let archive = ArchiveReader::open(&config.archive.location).context("opening the archive")?;
     let shutdown = CancellationToken::new();
     let state = AppState {
         db,
+        archive,
         clock,
         vault,
         outbound,
         hub: EventHub::new(shutdown.clone()),
         jobs: Arc::new(Notify::new()),
+        webhooks: Arc::new(Notify::new()),
         tokens: Arc::new(tokens),
         config: Arc::new(config),
     };

@@ -7,6 +7,7 @@ use connectors::OutboundPolicy;
 use store::{Database, OrgTx};
 use tokio::sync::Notify;
 
+use crate::archive::ArchiveReader;
 use crate::auth::TokenService;
 use crate::clock::Clock;
 use crate::config::{Config, OutboundConfig};
@@ -19,6 +20,8 @@ use crate::vault::Vault;
 pub struct AppState {
     /// The application role's connections.
     pub db: Database,
+    /// Months that have left the database.
+    pub archive: ArchiveReader,
     /// What the operator has set.
     pub config: Arc<Config>,
     /// The present moment.
@@ -31,6 +34,8 @@ pub struct AppState {
     pub hub: EventHub,
     /// Wakes the worker when there is something to do.
     pub jobs: Arc<Notify>,
+    /// Wakes the worker when there is a webhook to send.
+    pub webhooks: Arc<Notify>,
     /// Issues and verifies access tokens.
     pub tokens: Arc<TokenService>,
 }

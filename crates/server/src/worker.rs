@@ -1,12 +1,14 @@
-//! Background work: managed syncs, leases, schedules, freshness, e-mail, partitions.
+//! Background work: managed syncs, leases, schedules, freshness, e-mail, webhooks, sealing, partitions.
 //!
 //! Each job is claimed with a lease and a commit, does its IO outside any transaction, and records what came of it. Any
 //! number of processes may run it side by side.
 
 mod mail;
+pub mod seal;
 mod send;
 mod sweeps;
 mod sync;
+mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,21 +25,31 @@ use crate::state::AppState;
 
 /// How often the queue is looked at if nobody in this process says that there is something in it.
 const QUEUE_PERIOD: Duration = Duration::from_millis(500);
-/// How often leases, schedules and freshness are looked at.
+/// How often leases, schedules, freshness and the date are looked at.
 const SWEEP_PERIOD: Duration = Duration::from_secs(1);
-/// How often partitions are made ahead of time.
-const PARTITION_PERIOD: Duration = Duration::from_hours(6);
 /// How often the outbox is looked at.
 const MAIL_PERIOD: Duration = Duration::from_millis(500);
+/// How often the webhooks' outbox is looked at if nobody in this process says that there is something in it.
+const WEBHOOK_PERIOD: Duration = Duration::from_millis(500);
+/// How often webhooks that were settled long ago are deleted.
+const PURGE_PERIOD: Duration = Duration::from_hours(6);
+/// How often what closed is sealed.
+const SEAL_PERIOD: Duration = Duration::from_millis(500);
 
 /// Runs all background work until it is told to stop; then ends what is under way.
 pub async fn run(state: AppState, shutdown: CancellationToken) {
     let owner = Uuid::now_v7();
+    let partitions = Arc::default();
     tokio::join!(
         run_syncs(state.clone(), owner, shutdown.clone()),
         periodically(SWEEP_PERIOD, shutdown.clone(), || sweeps::sweep(state.clone())),
-        periodically(PARTITION_PERIOD, shutdown.clone(), || sweeps::ensure_partitions(state.clone())),
+        periodically(SWEEP_PERIOD, shutdown.clone(), || {
+            sweeps::ensure_partitions(state.clone(), Arc::clone(&partitions))
+        }),
         mail::run(state.clone(), MAIL_PERIOD, shutdown.clone()),
+        webhooks::run(state.clone(), WEBHOOK_PERIOD, shutdown.clone()),
+        periodically(PURGE_PERIOD, shutdown.clone(), || sweeps::purge_webhooks(state.clone())),
+        periodically(SEAL_PERIOD, shutdown.clone(), || seal::sweep(state.clone())),
     );
 }
 

@@ -207,7 +207,7 @@ fn a_broken_configuration_is_told_at_once() {
         let begun = std::time::Instant::now();
         let refusal = Driver::refused(&place, place.data_dir());
         assert!(refusal.contains("no_such_setting"), "{refusal}");
-        assert!(begun.elapsed().as_secs() < 10);
+        assert!(begun.elapsed().as_secs() < 25, "what may pass is tried again for 30 s");
     }
 }
 

@@ -48,6 +48,13 @@ impl AdminConnection {
             .await?)
     }
 
+    /// Every organization with its name.
+    pub async fn organizations(&mut self) -> Result<Vec<(Uuid, String)>, StoreError> {
+        Ok(sqlx::query_as("SELECT organization_id, name FROM organizations ORDER BY lower(name)")
+            .fetch_all(&mut self.connection)
+            .await?)
+    }
+
     /// Makes a person and their membership; a known e-mail address keeps its password and joins.
     pub async fn user(&mut self, organization_id: Uuid, user: &NewUser<'_>) -> Result<Uuid, StoreError> {
         sqlx::query(

@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnection, PgListener, PgPoolOptions};
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, Connection as _, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
 use crate::error::StoreError;
+
+/// A connection that rested no longer than this answered a moment ago, when it was given back; another question would
+/// cost every transaction a round trip.
+const FRESH: Duration = Duration::from_millis(100);
 
 /// The application role's connections.
 #[derive(Clone, Debug)]
@@ -15,11 +19,15 @@ pub struct Database {
 }
 
 impl Database {
-    /// Connects, and refuses a role that is a superuser, bypasses row-level security, or owns the ledger.
-    pub async fn connect(url: &str, max_connections: u32) -> Result<Self, StoreError> {
+    /// Connects with up to so many connections, and lets nobody wait for one longer than `patience`. Refuses a role that is a superuser, bypasses row-level security, or owns the ledger.
+    pub async fn connect(url: &str, max_connections: u32, patience: Duration) -> Result<Self, StoreError> {
         let pool = PgPoolOptions::new()
             .max_connections(max_connections)
-            .acquire_timeout(Duration::from_secs(5))
+            .acquire_timeout(patience)
+            .test_before_acquire(false)
+            .before_acquire(|connection, rested| {
+                Box::pin(async move { Ok(rested.idle_for <= FRESH || connection.ping().await.is_ok()) })
+            })
             .connect(url)
             .await?;
         let database = Self { pool };
@@ -73,6 +81,14 @@ impl Database {
     }
 }
 
+/// Begins a transaction to its end, also when nobody waits for it any more. Dropped between the statement and its answer,
+/// the connection would go back to the pool within a transaction that nobody knows of, and in some organization.
+async fn whole(
+    begin: impl Future<Output = Result<Transaction<'static, Postgres>, sqlx::Error>> + Send + 'static,
+) -> Result<Transaction<'static, Postgres>, StoreError> {
+    Ok(tokio::spawn(begin).await.unwrap_or(Err(sqlx::Error::WorkerCrashed))?)
+}
+
 /// A transaction in one organization: the only door to tenant tables. Dropped without commit, it rolls back.
 #[derive(Debug)]
 pub struct OrgTx {
@@ -83,12 +99,33 @@ pub struct OrgTx {
 impl OrgTx {
     /// Begins a transaction that sees and writes this organization's rows alone.
     pub async fn begin(database: &Database, organization_id: Uuid) -> Result<Self, StoreError> {
-        let mut tx = database.pool.begin().await?;
-        sqlx::query("SELECT set_config('app.org_id', $1, true)")
-            .bind(organization_id.to_string())
-            .execute(&mut *tx)
-            .await?;
+        Self::begin_as(database, organization_id, "BEGIN").await
+    }
+
+    /// Begins a transaction that sees this organization's rows alone and can write none.
+    pub async fn begin_reading(database: &Database, organization_id: Uuid) -> Result<Self, StoreError> {
+        Self::begin_as(database, organization_id, "BEGIN READ ONLY").await
+    }
+
+    async fn begin_as(database: &Database, organization_id: Uuid, begin: &str) -> Result<Self, StoreError> {
+        // Every statement finds its rows by an index, whatever its parameters are. PostgreSQL would plan each anew every
+        // time, over all partitions, which takes many times as long as running it.
+        // All in one round trip, which takes no parameters; a UUID's text holds nothing but digits and hyphens.
+        let begin = format!(
+            "{begin}; SELECT set_config('app.org_id', '{organization_id}', true),
+             set_config('plan_cache_mode', 'force_generic_plan', true)"
+        );
+        let pool = database.pool.clone();
+        let tx = whole(async move { pool.begin_with(AssertSqlSafe(begin)).await }).await?;
         Ok(Self { tx, organization_id })
+    }
+
+    /// Begins a transaction that only reads, and sees everything at one moment.
+    pub async fn begin_snapshot(database: &Database, organization_id: Uuid) -> Result<Self, StoreError> {
+        // Held before the moment is chosen: a month that left between the two would be missing in the ledger, and not
+        // yet be in the archive.
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE ONLY sync_logs IN ACCESS SHARE MODE";
+        Self::begin_as(database, organization_id, begin).await
     }
 
     /// Lets the transaction see the person's own rows too.
@@ -124,7 +161,8 @@ pub struct PlainTx {
 impl PlainTx {
     /// Begins one.
     pub async fn begin(database: &Database) -> Result<Self, StoreError> {
-        Ok(Self { tx: database.pool.begin().await? })
+        let pool = database.pool.clone();
+        Ok(Self { tx: whole(async move { pool.begin().await }).await? })
     }
 
     /// Lets the transaction see one person's own rows, for signing in.

@@ -1,5 +1,8 @@
 //! What can go wrong with the database.
 
+/// What [`StoreError::Constraint`] names where no partition takes a row.
+pub const NO_PARTITION: &str = "started_at_out_of_range";
+
 /// A database error, sorted by what a caller can do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -52,6 +55,10 @@ impl From<sqlx::Error> for StoreError {
                 let code = database.code().unwrap_or_default().into_owned();
                 match code.as_str() {
                     // Integrity constraints and rule triggers.
+                    // No partition takes the row: its month was archived, or lies outside the ledger.
+                    "23514" if database.constraint().is_none() => {
+                        Self::Constraint { name: NO_PARTITION.to_owned(), unique: false }
+                    }
                     "23505" | "23503" | "23514" | "23502" | "23P01" => Self::Constraint {
                         name: database.constraint().unwrap_or_default().to_owned(),
                         unique: code == "23505",

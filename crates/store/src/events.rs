@@ -22,6 +22,15 @@ pub async fn record(tx: &mut OrgTx, kind: &str, user_id: Option<Uuid>, data: &Va
     Ok(())
 }
 
+/// An event for everybody in the organization, to be recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewEvent {
+    /// What changed, such as `sync.changed`.
+    pub kind: &'static str,
+    /// Ids only.
+    pub data: Value,
+}
+
 /// The channel on which the publisher tells that events were numbered.
 const CHANNEL: &str = "syncwatch_events";
 

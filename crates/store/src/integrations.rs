@@ -1,5 +1,7 @@
 //! Integrations: `integration_configs`.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use domain::health::{HealthFacts, HealthSettings, next_expected_at};
 use domain::integration::{ConnectorType, HealthPolicy, PartialFailure, Runner, SyncType};
@@ -51,6 +53,8 @@ pub struct IntegrationConfig {
     pub record_url_template: Option<String>,
     /// Where an external runner is told about retries.
     pub retry_webhook_url: Option<String>,
+    /// When the receiver there answered that it is gone; none while it is told.
+    pub retry_webhook_disabled_at: Option<DateTime<Utc>>,
     /// Rises with every change.
     pub version: i64,
     /// When it was created.
@@ -69,6 +73,11 @@ impl IntegrationConfig {
             next_expected_at: expected.and_then(|schedule| next_expected_at(schedule, facts, self.created_at)),
             policy: self.policy.clone(),
         }
+    }
+
+    /// Where its runner is told about retries, while somebody is there.
+    pub fn told_at(&self) -> Option<&str> {
+        self.retry_webhook_url.as_deref().filter(|_| self.retry_webhook_disabled_at.is_none())
     }
 
     /// When the schedule is due next; `None` without one or while paused.
@@ -98,6 +107,7 @@ pub(crate) struct Row {
     allow_updates: bool,
     record_url_template: Option<String>,
     retry_webhook_url: Option<String>,
+    retry_webhook_disabled_at: Option<DateTime<Utc>>,
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -130,6 +140,7 @@ impl TryFrom<Row> for IntegrationConfig {
             allow_updates: row.allow_updates,
             record_url_template: row.record_url_template,
             retry_webhook_url: row.retry_webhook_url,
+            retry_webhook_disabled_at: row.retry_webhook_disabled_at,
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -196,7 +207,7 @@ pub async fn update(tx: &mut OrgTx, config: &IntegrationConfig, read_version: i6
         SET name = $4, settings = $5, credentials_sealed = $6, credentials_key_id = $7, cron = $8, time_zone = $9,
             paused = $10, freshness_hours = $11, business_days_only = $12, failure_threshold = $13,
             partial_failure = $14, allow_updates = $15, record_url_template = $16, retry_webhook_url = $17,
-            version = version + 1, updated_at = $18
+            retry_webhook_disabled_at = $18, version = version + 1, updated_at = $19
         WHERE organization_id = $1 AND id = $2 AND version = $3
         ",
     )
@@ -217,7 +228,32 @@ pub async fn update(tx: &mut OrgTx, config: &IntegrationConfig, read_version: i6
     .bind(config.allow_updates)
     .bind(&config.record_url_template)
     .bind(&config.retry_webhook_url)
+    .bind(config.retry_webhook_disabled_at)
     .bind(config.updated_at)
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Notes that nobody is at an integration's webhook address any more; returns whether that was news. An address that
+/// was changed meanwhile stays.
+pub async fn disable_retry_webhook(
+    tx: &mut OrgTx,
+    id: Uuid,
+    url: &str,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let organization_id = tx.organization_id();
+    let done = sqlx::query(
+        "
+        UPDATE integration_configs SET retry_webhook_disabled_at = $4, version = version + 1
+        WHERE organization_id = $1 AND id = $2 AND retry_webhook_url = $3 AND retry_webhook_disabled_at IS NULL
+        ",
+    )
+    .bind(organization_id)
+    .bind(id)
+    .bind(url)
+    .bind(now)
     .execute(tx.conn())
     .await?;
     Ok(done.rows_affected() == 1)
@@ -225,13 +261,35 @@ pub async fn update(tx: &mut OrgTx, config: &IntegrationConfig, read_version: i6
 
 /// One integration of the organization.
 pub async fn find(tx: &mut OrgTx, id: Uuid) -> Result<Option<IntegrationConfig>, StoreError> {
+    select(tx, id, "SELECT * FROM integration_configs WHERE organization_id = $1 AND id = $2").await
+}
+
+/// One integration, whose settings nobody changes until the transaction ends.
+pub async fn find_held(tx: &mut OrgTx, id: Uuid) -> Result<Option<IntegrationConfig>, StoreError> {
+    select(tx, id, "SELECT * FROM integration_configs WHERE organization_id = $1 AND id = $2 FOR SHARE").await
+}
+
+/// One integration, held for a change until the transaction ends.
+pub async fn lock(tx: &mut OrgTx, id: Uuid) -> Result<Option<IntegrationConfig>, StoreError> {
+    select(tx, id, "SELECT * FROM integration_configs WHERE organization_id = $1 AND id = $2 FOR NO KEY UPDATE").await
+}
+
+async fn select(tx: &mut OrgTx, id: Uuid, statement: &'static str) -> Result<Option<IntegrationConfig>, StoreError> {
     let organization_id = tx.organization_id();
-    let row: Option<Row> = sqlx::query_as("SELECT * FROM integration_configs WHERE organization_id = $1 AND id = $2")
-        .bind(organization_id)
-        .bind(id)
-        .fetch_optional(tx.conn())
-        .await?;
+    let row: Option<Row> = sqlx::query_as(statement).bind(organization_id).bind(id).fetch_optional(tx.conn()).await?;
     row.map(TryInto::try_into).transpose()
+}
+
+/// Those of some integrations that the organization has, by id.
+pub async fn find_many(tx: &mut OrgTx, ids: &[Uuid]) -> Result<BTreeMap<Uuid, IntegrationConfig>, StoreError> {
+    let organization_id = tx.organization_id();
+    let rows: Vec<Row> =
+        sqlx::query_as("SELECT * FROM integration_configs WHERE organization_id = $1 AND id = ANY($2)")
+            .bind(organization_id)
+            .bind(ids)
+            .fetch_all(tx.conn())
+            .await?;
+    rows.into_iter().map(|row| Ok((row.id, row.try_into()?))).collect()
 }
 
 /// Every integration of the organization with its health facts and the sync that is under way, by name.

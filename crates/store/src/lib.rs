@@ -7,6 +7,7 @@
 pub mod active_syncs;
 pub mod admin;
 pub mod api_keys;
+pub mod archives;
 pub mod database;
 pub mod error;
 pub mod events;
@@ -14,12 +15,14 @@ pub mod health;
 pub mod idempotency;
 pub mod incidents;
 pub mod integrations;
+pub mod lineage_jobs;
 pub mod memberships;
 pub mod migrate;
 pub mod notifications;
 pub mod outbox;
 pub mod record_outcomes;
 pub mod refresh_tokens;
+pub mod seals;
 pub mod signing_keys;
 pub mod source_records;
 pub mod sync_attempts;
@@ -27,6 +30,8 @@ pub mod sync_logs;
 pub mod timers;
 pub mod trends;
 pub mod users;
+pub mod webhook_secrets;
+pub mod webhooks;
 
 mod words;
 

@@ -1,5 +1,9 @@
 //! Making the roles and the schema.
 
+mod indexes;
+
+use std::time::Duration;
+
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
 
@@ -15,6 +19,9 @@ pub const READER: &str = "syncwatch_reader";
 pub const MAINTENANCE: &str = "syncwatch_maintenance";
 
 static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
+
+/// How often a process that waits for another one's migration asks whether it has ended.
+const TURN_AGAIN: Duration = Duration::from_millis(100);
 
 /// Passwords to give the roles; a role keeps its own where none is given.
 #[derive(Clone, Default)]
@@ -44,12 +51,34 @@ pub async fn run(admin_url: &str, database: &str, passwords: &RolePasswords) -> 
     sqlx::query("SELECT pg_advisory_unlock(hashtext('syncwatch_roles'))").execute(&mut admin).await?;
     admin.close().await?;
 
-    let mut owner = options.database(database).disable_statement_logging().connect().await?;
+    let options = options.database(database).disable_statement_logging();
+    let turn = take_turn(&options).await?;
+    let mut owner = options.connect().await?;
     owner.execute(AssertSqlSafe(format!("SET ROLE {OWNER}"))).await?;
+    indexes::build_beforehand(&mut owner, &MIGRATOR).await?;
     MIGRATOR.run(&mut owner).await.map_err(migration_error)?;
     owner.execute(AssertSqlSafe(format!("GRANT SELECT ON _sqlx_migrations TO {APP}"))).await?;
     owner.close().await?;
+    turn.close().await?;
     Ok(())
+}
+
+/// Waits until no other process migrates, and keeps others waiting until the connection ends. Two that build indexes side
+/// by side would each wait for the other to end what it sees.
+///
+/// Whoever waits asks again and again: within a statement it would see the tables as they were, and `CREATE INDEX
+/// CONCURRENTLY` of the process that migrates would wait for it in turn.
+async fn take_turn(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
+    let mut turn = options.connect().await?;
+    loop {
+        let taken: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtext('syncwatch_migrations'))")
+            .fetch_one(&mut turn)
+            .await?;
+        if taken {
+            return Ok(turn);
+        }
+        tokio::time::sleep(TURN_AGAIN).await;
+    }
 }
 
 /// Whether the schema is the one this program was built with.

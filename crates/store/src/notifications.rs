@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use domain::incident::{IncidentKind, NotificationKind};
+use domain::notification::NoticeKind;
 use uuid::Uuid;
 
 use crate::database::OrgTx;
@@ -14,11 +15,11 @@ pub struct Notification {
     /// Its id.
     pub id: Uuid,
     /// What it tells.
-    pub kind: NotificationKind,
-    /// Why the incident opened.
-    pub incident_kind: IncidentKind,
-    /// The incident.
-    pub incident_id: Uuid,
+    pub kind: NoticeKind,
+    /// Why the incident opened, if it is about one.
+    pub incident_kind: Option<IncidentKind>,
+    /// The incident, if it is about one.
+    pub incident_id: Option<Uuid>,
     /// The integration.
     pub integration_config_id: Uuid,
     /// Its name.
@@ -39,8 +40,8 @@ pub struct Notification {
 struct Row {
     id: Uuid,
     kind: String,
-    incident_kind: String,
-    incident_id: Uuid,
+    incident_kind: Option<String>,
+    incident_id: Option<Uuid>,
     integration_config_id: Uuid,
     integration_name: String,
     sync_id: Option<Uuid>,
@@ -93,6 +94,34 @@ pub async fn insert(tx: &mut OrgTx, new: &NewNotification<'_>, now: DateTime<Utc
     .await?)
 }
 
+/// Tells a person that an integration's webhook address is gone; returns the notification's id.
+pub async fn insert_webhook_disabled(
+    tx: &mut OrgTx,
+    user_id: Uuid,
+    integration_config_id: Uuid,
+    now: DateTime<Utc>,
+) -> Result<Uuid, StoreError> {
+    let organization_id = tx.organization_id();
+    let id = Uuid::now_v7();
+    sqlx::query(
+        "
+        INSERT INTO notifications (
+            organization_id, user_id, id, kind, integration_config_id, consecutive_failures, created_at
+        )
+        VALUES ($1, $2, $3, $4, $5, 0, $6)
+        ",
+    )
+    .bind(organization_id)
+    .bind(user_id)
+    .bind(id)
+    .bind(NoticeKind::WebhookDisabled.as_str())
+    .bind(integration_config_id)
+    .bind(now)
+    .execute(tx.conn())
+    .await?;
+    Ok(id)
+}
+
 /// A person's notifications beyond the cursor, newest first (oldest first when going backwards).
 pub async fn list(
     tx: &mut OrgTx,
@@ -116,7 +145,7 @@ pub async fn list(
             Ok(Notification {
                 id: row.id,
                 kind: word(&row.kind)?,
-                incident_kind: word(&row.incident_kind)?,
+                incident_kind: row.incident_kind.as_deref().map(word).transpose()?,
                 incident_id: row.incident_id,
                 integration_config_id: row.integration_config_id,
                 integration_name: row.integration_name,
@@ -135,16 +164,17 @@ macro_rules! list_sql {
         concat!(
             "
             SELECT notifications.id, notifications.kind, incidents.kind AS incident_kind, notifications.incident_id,
-                   incidents.integration_config_id, integration_configs.name AS integration_name,
+                   integration_configs.id AS integration_config_id, integration_configs.name AS integration_name,
                    notifications.sync_id, notifications.error_message, consecutive_failures, notifications.created_at,
                    read_at
             FROM notifications
-            JOIN incidents
+            LEFT JOIN incidents
                 ON incidents.organization_id = notifications.organization_id
                 AND incidents.id = notifications.incident_id
             JOIN integration_configs
-                ON integration_configs.organization_id = incidents.organization_id
-                AND integration_configs.id = incidents.integration_config_id
+                ON integration_configs.organization_id = notifications.organization_id
+                AND integration_configs.id
+                    = coalesce(notifications.integration_config_id, incidents.integration_config_id)
             WHERE notifications.organization_id = $1 AND notifications.user_id = $2
                 AND (NOT $3 OR read_at IS NULL) AND ($4::uuid IS NULL OR notifications.id ",
             $beyond,

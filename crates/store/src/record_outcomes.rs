@@ -1,6 +1,9 @@
 //! Record outcomes: `sync_record_outcomes`, what happened to each record in each attempt.
 
+mod imported;
+mod journey;
 mod read;
+mod retry;
 
 use chrono::{DateTime, Utc};
 use domain::record::{OutcomeCounts, RecordError, RecordOutcome};
@@ -14,7 +17,10 @@ use crate::source_records::RecordKey;
 use crate::sync_logs::SyncKey;
 use crate::words::word;
 
-pub use read::{JourneyRow, OutcomeFilter, OutcomeRow, failed, journey, latest, list, retry_candidates};
+pub use imported::insert_imported;
+pub use journey::{JourneyRow, journey};
+pub use read::{OutcomeFilter, OutcomeRow, failed, latest, list};
+pub use retry::retry_candidates;
 
 /// One record's outcome, to be written.
 #[derive(Clone, Debug, PartialEq)]

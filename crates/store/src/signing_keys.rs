@@ -35,6 +35,24 @@ pub async fn lock_all(tx: &mut PlainTx) -> Result<Vec<SigningKeyRow>, StoreError
     .await?)
 }
 
+/// The key that signs: the newest in use.
+pub async fn newest(tx: &mut PlainTx) -> Result<Option<SigningKeyRow>, StoreError> {
+    Ok(sqlx::query_as(
+        "
+        SELECT kid, public_key, private_key_sealed, sealing_key_id, created_at
+        FROM signing_keys WHERE retired_at IS NULL
+        ORDER BY created_at DESC, kid LIMIT 1
+        ",
+    )
+    .fetch_optional(tx.conn())
+    .await?)
+}
+
+/// The public half of every key there ever was, by its id; what a retired key signed stays signed.
+pub async fn public_keys(tx: &mut PlainTx) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+    Ok(sqlx::query_as("SELECT kid, public_key FROM signing_keys").fetch_all(tx.conn()).await?)
+}
+
 /// Stores a new key.
 pub async fn insert(tx: &mut PlainTx, key: &SigningKeyRow) -> Result<(), StoreError> {
     sqlx::query(

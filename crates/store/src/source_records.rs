@@ -1,5 +1,6 @@
 //! Source records: where each stands towards an integration, and its staged data.
 
+mod reported;
 mod send;
 
 use chrono::{DateTime, Utc};
@@ -12,9 +13,8 @@ use crate::error::StoreError;
 use crate::integrations::SealedBytes;
 use crate::words::{money, word};
 
-pub use send::{
-    OutboundRow, SettledRecord, due, load_outbound, mark_sending, revert_abandoned, settle, upsert_reported,
-};
+pub use reported::{Reported, upsert_reported, upsert_reported_many};
+pub use send::{OutboundRow, SettledRecord, due, load_outbound, mark_sending, revert_abandoned, settle};
 
 /// A source record by type and id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -223,10 +223,10 @@ pub async fn update_progress(
     Ok(())
 }
 
-/// Counts records that have got their outcome in a running attempt.
-pub async fn add_done(tx: &mut OrgTx, sync: SyncKey, number: u16, more: i32) -> Result<(), StoreError> {
+/// Counts records that have got their outcome in a running attempt; returns whether it runs.
+pub async fn add_done(tx: &mut OrgTx, sync: SyncKey, number: u16, more: i32) -> Result<bool, StoreError> {
     let organization_id = tx.organization_id();
-    sqlx::query(
+    let done = sqlx::query(
         "
         UPDATE sync_attempts SET records_done = records_done + $5
         WHERE organization_id = $1 AND sync_started_at = $2 AND sync_id = $3 AND attempt_number = $4
@@ -240,7 +240,7 @@ pub async fn add_done(tx: &mut OrgTx, sync: SyncKey, number: u16, more: i32) -> 
     .bind(more)
     .execute(tx.conn())
     .await?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
 }
 
 /// One attempt.

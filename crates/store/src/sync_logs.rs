@@ -1,6 +1,8 @@
 //! Syncs: `sync_logs`.
 
+mod client_runs;
 mod filter;
+mod finished;
 
 use chrono::{DateTime, Utc};
 use domain::integration::{ConnectorType, SyncType};
@@ -13,7 +15,9 @@ use crate::database::OrgTx;
 use crate::error::StoreError;
 use crate::words::word;
 
-pub use filter::{Direction, SyncFilter, list};
+pub use client_runs::{ClientRun, claim_client_run, claim_client_runs, find_client_run};
+pub use filter::{Direction, Place, SyncFilter, explain, list, list_without_metadata};
+pub use finished::{Finished, insert_finished};
 
 /// A sync as the ledger keeps it.
 #[derive(Clone, Debug, PartialEq)]
@@ -203,43 +207,6 @@ pub async fn insert(tx: &mut OrgTx, sync: &SyncLog) -> Result<(), StoreError> {
     .execute(tx.conn())
     .await?;
     Ok(())
-}
-
-/// Remembers a runner's own name for a run; returns the sync that had it already.
-pub async fn claim_client_run(
-    tx: &mut OrgTx,
-    integration_config_id: Uuid,
-    client_run_id: &str,
-    sync_id: Uuid,
-) -> Result<Option<Uuid>, StoreError> {
-    let organization_id = tx.organization_id();
-    let done = sqlx::query(
-        "
-        INSERT INTO client_runs (organization_id, integration_config_id, client_run_id, sync_id)
-        VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
-        ",
-    )
-    .bind(organization_id)
-    .bind(integration_config_id)
-    .bind(client_run_id)
-    .bind(sync_id)
-    .execute(tx.conn())
-    .await?;
-    if done.rows_affected() == 1 {
-        return Ok(None);
-    }
-    let known = sqlx::query_scalar(
-        "
-        SELECT sync_id FROM client_runs
-        WHERE organization_id = $1 AND integration_config_id = $2 AND client_run_id = $3
-        ",
-    )
-    .bind(organization_id)
-    .bind(integration_config_id)
-    .bind(client_run_id)
-    .fetch_one(tx.conn())
-    .await?;
-    Ok(Some(known))
 }
 
 /// One sync of the organization.

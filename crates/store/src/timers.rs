@@ -84,6 +84,13 @@ pub async fn advance_run(
     Ok(done.rows_affected() == 1)
 }
 
+/// Every organization that has an integration.
+pub async fn organizations(tx: &mut PlainTx) -> Result<Vec<Uuid>, StoreError> {
+    Ok(sqlx::query_scalar("SELECT DISTINCT organization_id FROM integration_timers ORDER BY 1")
+        .fetch_all(tx.conn())
+        .await?)
+}
+
 /// Managed integrations whose schedule is due.
 pub async fn due_runs(tx: &mut PlainTx, now: DateTime<Utc>, limit: i64) -> Result<Vec<Due>, StoreError> {
     Ok(sqlx::query_as(

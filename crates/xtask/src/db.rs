@@ -14,7 +14,8 @@ pub fn run() -> Result<()> {
     let (mut database, environment) = {
         let _alone = tools::lock(&place)?;
         let database = Throwaway::start(&place)?;
-        let environment = testing::environment(&place, &database)?;
+        let mut environment = testing::environment(&place, &database)?;
+        environment.extend(testing::contract_environment(&place)?);
         (database, environment)
     };
     println!("Set this in another terminal, then run e.g. `cargo test -p tests --test api`:");

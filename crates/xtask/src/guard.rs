@@ -120,7 +120,7 @@ impl Guarded {
     pub fn start(name: &str, service: &Command, setup: Setup) -> Result<Self> {
         // On Linux by the kernel's own link: building the tests replaces this program's file while it runs.
         let this = if cfg!(target_os = "linux") { "/proc/self/exe".into() } else { std::env::current_exe()? };
-        let mut guard = Command::new(this);
+        let mut guard = Command::new(&this);
         guard.arg("guard");
         if let Some((user, group)) = setup.account {
             guard.args(["--account", &user.to_string(), &group.to_string()]);
@@ -146,7 +146,14 @@ impl Guarded {
         guard.stdout(if setup.says_ready { Stdio::piped() } else { output.try_clone()?.into() }).stderr(output);
         // Ctrl-C is for this program alone, which then ends the services in order.
         guard.process_group(0).stdin(Stdio::piped());
-        let mut guard = guard.spawn().with_context(|| format!("{name} cannot be started"))?;
+        let mut guard = guard.spawn().with_context(|| {
+            let place = service.get_current_dir().map(|directory| format!(" in {}", directory.display()));
+            format!(
+                "{name} cannot be started: its guard, {}, does not run{}",
+                this.display(),
+                place.unwrap_or_default()
+            )
+        })?;
         Ok(Self {
             name: name.to_owned(),
             lifeline: guard.stdin.take(),

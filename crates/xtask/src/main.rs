@@ -42,7 +42,7 @@ enum Command {
     /// Runs the database that tests need until Ctrl-C, for running one of them by hand
     Db,
     /// Rewrites openapi/openapi.json from the code
-    Openapi,
+    Openapi(openapi::Options),
     /// Runs a program for as long as standard input stays open
     #[command(hide = true)]
     Guard(guard::Options),
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
         Command::Test(options) => testing::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Db => db::run().map(|()| ExitCode::SUCCESS),
-        Command::Openapi => openapi::rewrite().map(|()| ExitCode::SUCCESS),
+        Command::Openapi(options) => openapi::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Guard(options) => guard::run(&options),
     };
     outcome.unwrap_or_else(|error| {

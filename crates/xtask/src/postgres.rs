@@ -9,6 +9,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use rustix::fs::statvfs;
+use tempfile::TempDir;
 
 use crate::guard::{Guarded, Setup};
 use crate::place::Place;
@@ -17,6 +19,10 @@ use crate::shell;
 use crate::system;
 
 const PATIENCE: Duration = Duration::from_mins(1);
+/// Where Linux keeps files in memory.
+const MEMORY: &str = "/dev/shm";
+/// Bytes that must be free there; the tests need about a quarter of them.
+const ROOM: u64 = 8 << 30;
 /// The superuser's password; the cluster listens on the loopback address and lives for minutes.
 const PASSWORD: &str = "throwaway";
 
@@ -61,8 +67,16 @@ impl Throwaway {
     }
 }
 
+/// A directory for the cluster; in memory, where there is plenty: each test's database is a thousand small files.
+fn directory() -> Result<TempDir> {
+    let is_roomy = statvfs(MEMORY).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) >= ROOM);
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("syncwatch-test-");
+    Ok(if is_roomy { builder.tempdir_in(MEMORY)? } else { builder.tempdir()? })
+}
+
 fn start(programs: &Path) -> Result<Throwaway> {
-    let directory = tempfile::Builder::new().prefix("syncwatch-test-").tempdir()?;
+    let directory = directory()?;
     let account = if system::is_root() {
         let account = system::unprivileged().context("there is neither a user `postgres` nor `nobody`")?;
         chown(directory.path(), Some(account.0), Some(account.1))?;

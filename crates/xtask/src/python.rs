@@ -22,8 +22,17 @@ pub fn typos(place: &Place) -> Result<PathBuf> {
 
 /// A Python that has what the peers of the tests need.
 pub fn peers(place: &Place) -> Result<PathBuf> {
-    let requirements = place.at("tests/peers/requirements.txt");
-    let name = format!("peers-{}", stamp::of(&[&requirements])?);
+    with_requirements(place, "peers", "tests/peers/requirements.txt")
+}
+
+/// A Python that has what the tests of the contract need.
+pub fn contract(place: &Place) -> Result<PathBuf> {
+    with_requirements(place, "contract", "tests/contract/requirements.txt")
+}
+
+fn with_requirements(place: &Place, name: &str, requirements: &str) -> Result<PathBuf> {
+    let requirements = place.at(requirements);
+    let name = format!("{name}-{}", stamp::of(&[&requirements])?);
     Ok(environment(place, &name, &["-r", &requirements.to_string_lossy()])?.join("bin/python"))
 }
 

@@ -6,6 +6,7 @@ mod executables;
 mod tally;
 
 use std::cell::OnceCell;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
@@ -23,6 +24,8 @@ use crate::tools;
 use executables::{Executable, PROGRAMS};
 use tally::Tally;
 
+/// Tests that run at once; those of whole servers wait for each other's answers half of their time.
+const TEST_THREADS: &str = "RUST_TEST_THREADS";
 /// How long one test executable may take before it is taken for hung.
 const LIMIT: Duration = Duration::from_mins(15);
 
@@ -31,6 +34,9 @@ const LIMIT: Duration = Duration::from_mins(15);
 pub struct Options {
     /// The parts to run, in their own order; all where none is named
     parts: Vec<Part>,
+    /// Where the generated requests of the contract's tests begin; the same number makes the same requests
+    #[arg(long)]
+    seed: Option<u32>,
 }
 
 /// A part of the tests; the order is the one they run in.
@@ -52,7 +58,9 @@ enum Part {
     Worker,
     /// Killed processes and broken peers
     Faults,
-    /// Servers of other people
+    /// Months that leave the database
+    Archive,
+    /// What the description of the API promises to other people
     Contract,
     /// That openapi/openapi.json is what the code says
     Openapi,
@@ -68,7 +76,8 @@ enum Part {
 
 /// Runs the parts; the last line printed is `N passed, N failed`.
 pub fn run(options: &Options) -> Result<ExitCode> {
-    let mut session = Session { place: Place::find()?, executables: OnceCell::new(), database: None };
+    let mut session =
+        Session { place: Place::find()?, executables: OnceCell::new(), database: None, seed: options.seed };
     let mut total = Tally::default();
     let mut lines = Vec::new();
     for part in Part::value_variants() {
@@ -118,11 +127,20 @@ pub fn environment(place: &Place, database: &Throwaway) -> Result<Vec<(&'static 
     ])
 }
 
+/// What the tests of the contract find besides; installs what is missing.
+pub fn contract_environment(place: &Place) -> Result<Vec<(&'static str, PathBuf)>> {
+    Ok(vec![
+        ("SYNCWATCH_TEST_CONTRACT_PYTHON", python::contract(place)?),
+        ("SYNCWATCH_TEST_CONTRACT_NODE_MODULES", npm::install(place, "tests/contract")?),
+    ])
+}
+
 /// What the parts share: built once, started once.
 struct Session {
     place: Place,
     executables: OnceCell<Vec<Executable>>,
     database: Option<Throwaway>,
+    seed: Option<u32>,
 }
 
 impl Session {
@@ -137,9 +155,10 @@ impl Session {
                 checks::one(self.cargo(&check))
             }
             Part::Unit => self.unit(),
-            Part::Api | Part::Isolation | Part::Worker | Part::Faults | Part::Contract => {
-                self.integration(&part.name())
+            Part::Api | Part::Isolation | Part::Worker | Part::Faults | Part::Archive => {
+                self.integration(&part.name(), Vec::new())
             }
+            Part::Contract => self.contract(),
             Part::Openapi => {
                 self.executables()?;
                 openapi::check(&self.place).map(|()| Tally { passed: 1, failed: 0 })
@@ -182,18 +201,46 @@ impl Session {
 
     /// The tests that stand in the crates themselves, and the examples in their documentation.
     fn unit(&mut self) -> Result<Tally> {
-        let mut tally = self.run_executables(|executable| executable.package != "tests" || executable.is_library)?;
+        let mut tally =
+            self.run_executables(|executable| executable.package != "tests" || executable.is_library, Vec::new())?;
         let mut doc = self.cargo(&["test", "--locked", "--workspace", "--exclude", "frontend", "--doc"]);
         tally += tally::of_rust_tests(&mut doc, LIMIT)?;
         Ok(tally)
     }
 
-    fn integration(&mut self, target: &str) -> Result<Tally> {
-        self.run_executables(|executable| executable.package == "tests" && executable.target == target)
+    fn integration(&mut self, target: &str, mut more: Vec<(&'static str, PathBuf)>) -> Result<Tally> {
+        if std::env::var_os(TEST_THREADS).is_none() {
+            let processors = std::thread::available_parallelism().map_or(2, NonZero::get);
+            more.push((TEST_THREADS, PathBuf::from((2 * processors).to_string())));
+        }
+        self.run_executables(|executable| executable.package == "tests" && executable.target == target, more)
     }
 
-    fn run_executables(&mut self, wanted: impl Fn(&Executable) -> bool) -> Result<Tally> {
-        let environment = self.environment()?;
+    /// The description against the running server and the tools of others, and against the released one.
+    fn contract(&mut self) -> Result<Tally> {
+        let mut environment = self.installing(contract_environment)?;
+        if let Some(seed) = self.seed {
+            environment.push(("SYNCWATCH_TEST_SEED", PathBuf::from(seed.to_string())));
+        }
+        let mut tally = self.integration("contract", environment)?;
+        println!();
+        tally += match openapi::check_compatible(&self.place) {
+            Ok(()) => Tally { passed: 1, failed: 0 },
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                Tally { passed: 0, failed: 1 }
+            }
+        };
+        Ok(tally)
+    }
+
+    fn run_executables(
+        &mut self,
+        wanted: impl Fn(&Executable) -> bool,
+        more: Vec<(&'static str, PathBuf)>,
+    ) -> Result<Tally> {
+        let mut environment = self.environment()?;
+        environment.extend(more);
         let chosen: Vec<&Executable> = self.executables()?.iter().filter(|executable| wanted(executable)).collect();
         anyhow::ensure!(!chosen.is_empty(), "there is no such test target");
         let mut tally = Tally::default();

@@ -80,7 +80,7 @@ fn install(place: &Place, package: &str, version: &str, program: &str, locked: b
             .env("CARGO_TARGET_DIR", &target)
             // Tools that run for a second need not be optimised for minutes.
             .env("CARGO_PROFILE_RELEASE_LTO", "off")
-            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
+            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
             .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
             .env("CARGO_PROFILE_RELEASE_DEBUG", "0")
             .env_remove("RUSTFLAGS");

@@ -51,15 +51,18 @@ impl ApiError {
             };
         };
         match code {
-            ErrorCode::MalformedBody | ErrorCode::UnsupportedMediaType | ErrorCode::IdempotencyKeyRequired => {
-                tr!(error.unexpected)
-            }
+            ErrorCode::MalformedBody
+            | ErrorCode::UnsupportedMediaType
+            | ErrorCode::IdempotencyKeyRequired
+            | ErrorCode::IdempotencyMismatch
+            | ErrorCode::PreconditionRequired
+            | ErrorCode::UnknownLineageJob => tr!(error.unexpected),
             ErrorCode::InvalidParameter => tr!(error.invalid_parameter),
             ErrorCode::InvalidCursor => tr!(error.invalid_cursor),
             ErrorCode::Unauthenticated => tr!(error.unauthenticated),
             ErrorCode::InvalidCredentials => tr!(error.invalid_credentials),
             ErrorCode::Forbidden => tr!(error.forbidden),
-            ErrorCode::NotFound | ErrorCode::MethodNotAllowed => tr!(error.not_found),
+            ErrorCode::NotFound | ErrorCode::MethodNotAllowed | ErrorCode::Expired => tr!(error.not_found),
             ErrorCode::AlreadyActive => tr!(error.already_active),
             ErrorCode::AlreadyDelivered => tr!(error.already_delivered),
             ErrorCode::RetryLimitReached => tr!(error.retry_limit_reached),
@@ -67,13 +70,12 @@ impl ApiError {
             ErrorCode::Archived => tr!(error.archived),
             ErrorCode::AttemptSuperseded | ErrorCode::InvalidTransition | ErrorCode::Conflict => tr!(error.conflict),
             ErrorCode::IdempotencyInProgress => tr!(error.in_progress),
-            ErrorCode::IdempotencyMismatch | ErrorCode::PreconditionRequired => tr!(error.unexpected),
             ErrorCode::PreconditionFailed => tr!(error.precondition_failed),
             ErrorCode::BodyTooLarge => tr!(error.too_large),
             ErrorCode::ValidationFailed => tr!(error.validation_failed),
             ErrorCode::RateLimited => tr!(error.rate_limited),
             ErrorCode::Internal => tr!(error.internal),
-            ErrorCode::Unavailable => tr!(error.unavailable),
+            ErrorCode::Unavailable | ErrorCode::ClockSkew => tr!(error.unavailable),
         }
     }
 

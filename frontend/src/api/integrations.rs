@@ -1,7 +1,7 @@
 //! Integrations and their trends.
 
 use api_types::Page;
-use api_types::integrations::{Integration, IntegrationPatch, IntegrationSummary};
+use api_types::integrations::{Integration, IntegrationPatch, IntegrationSummary, RotatedWebhookSecret};
 use api_types::sync_logs::{Sync, TriggerSync};
 use api_types::trends::Trends;
 use chrono::{DateTime, Utc};
@@ -42,6 +42,12 @@ impl Client {
         let response = self.call(call).await?;
         let etag = response.headers().get("etag");
         Ok(Versioned { value: read(response).await?, etag })
+    }
+
+    /// Makes a new secret for an integration's webhooks.
+    pub async fn rotate_webhook_secret(&self, id: Uuid, key: Uuid) -> Result<RotatedWebhookSecret, ApiError> {
+        let path = format!("/integrations/{id}/webhook-secret");
+        self.ask(Call::post(path).header("idempotency-key", key.to_string())).await
     }
 
     /// Starts a sync of everything that is due.

@@ -31,7 +31,7 @@ pub fn Menu() -> impl IntoView {
     };
     let choose_language = move |event| {
         let locale = text::locale_for(&event_target_value(&event));
-        save(MePatch { language: Some(text::code(locale).to_owned()), email_on_incident: None });
+        save(MePatch { language: text::code(locale).parse().ok(), email_on_incident: None });
         prefs.speak(locale);
     };
     let choose_theme = move |event| prefs.paint(Theme::parse(&event_target_value(&event)));

@@ -1,13 +1,13 @@
 //! What decides an integration's colour and messages, and what can be changed about it here.
 
-use api_types::integrations::{Integration, IntegrationPatch};
+use api_types::integrations::{Integration, IntegrationPatch, RotatedWebhookSecret};
 use domain::integration::{PartialFailure, Runner};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use uuid::Uuid;
 
 use super::icons::{Icon, icon};
-use super::{ErrorView, Time, fact, use_announcer};
+use super::{ErrorView, RotateDialog, SecretDialog, ShownSecret, Time, fact, use_announcer};
 use crate::api::{ApiError, Versioned};
 use crate::format;
 use crate::remote::Remote;
@@ -30,6 +30,7 @@ pub fn Settings(
     let error = RwSignal::new(None::<ApiError>);
     let busy = RwSignal::new(false);
     let editing = RwSignal::new(false);
+    let shown = ShownSecret::new();
     let save = Callback::new(move |patch: IntegrationPatch| {
         if busy.get_untracked() {
             return;
@@ -43,10 +44,14 @@ pub fn Settings(
                 return;
             }
             match answer {
-                Ok(changed) => {
+                Ok(mut changed) => {
+                    let secret = changed.value.retry_webhook_secret.take();
                     remote.put(changed);
                     editing.set(false);
                     announcer.say(tr!(settings.saved));
+                    if let Some(secret) = secret {
+                        shown.show(secret);
+                    }
                 }
                 Err(refusal) => {
                     error.set(Some(refusal));
@@ -56,6 +61,29 @@ pub fn Settings(
             }
         });
     });
+    let asking = RwSignal::new(false);
+    let rotate = Callback::new(move |()| {
+        if busy.get_untracked() {
+            return;
+        }
+        busy.set(true);
+        error.set(None);
+        // One key per click: an answer that was lost cannot be shown again, so the next click makes another secret.
+        let key = crate::browser::uuid();
+        spawn_local(async move {
+            let answer = session.client().rotate_webhook_secret(id, key).await;
+            if busy.try_set(false).is_some() {
+                return;
+            }
+            match answer {
+                Ok(RotatedWebhookSecret { secret: Some(secret), .. }) => shown.show(secret),
+                // One that cannot be shown is nobody's; the next click makes another.
+                Ok(_) => error.set(Some(ApiError::Unexpected(200))),
+                Err(refusal) => error.set(Some(refusal)),
+            }
+        });
+    });
+    let told = Memo::new(move |_| value.with(|value| value.value.retry_webhook_url.is_some()));
     let paused = Memo::new(move |_| value.with(|value| value.value.summary.paused));
     view! {
         <div class="stack">
@@ -76,10 +104,16 @@ pub fn Settings(
                                     view! { {icon(Icon::Pause)} {tr!(settings.pause)} }.into_any()
                                 }}
                             </button>
+                            {move || told.get().then(|| view! {
+                                <button type="button" class="ds-button" data-variant="tertiary" data-size="sm" aria-disabled=move || busy.get().to_string()
+                                    on:click=move |_| asking.set(!busy.get_untracked())>{tr!(settings.new_secret)}</button>
+                            })}
                         </div>
                     }.into_any()
                 }}
             })}
+            <RotateDialog open=asking confirmed=rotate />
+            <SecretDialog shown />
         </div>
     }
 }
@@ -99,6 +133,7 @@ fn unchanged() -> IntegrationPatch {
         allow_updates: None,
         record_url_template: None,
         retry_webhook_url: None,
+        lineage_job: None,
     }
 }
 
@@ -129,9 +164,24 @@ fn summary(integration: &Integration) -> impl IntoView + use<> {
             }} })}
             {fact(tr!(settings.credentials), view! { {if integration.has_credentials { tr!(settings.kept) } else { tr!(settings.not_kept) }} })}
             {integration.record_url_template.clone().map(|template| view! { {fact(tr!(settings.record_url), view! { <code class="break">{template}</code> })} })}
+            {webhook(integration)}
             {fact(tr!(settings.changed), view! { <Time at=integration.updated_at full=true /> })}
         </dl>
     }
+}
+
+/// Where an external runner is told about retries.
+fn webhook(integration: &Integration) -> Option<impl IntoView + use<>> {
+    let url = integration.retry_webhook_url.clone();
+    let disabled = integration.retry_webhook_disabled_at;
+    (integration.summary.runner == Runner::External).then(|| {
+        let shown = match url {
+            Some(url) => view! { <code class="break">{url}</code> }.into_any(),
+            None => tr!(settings.no_webhook).into_any(),
+        };
+        let gone = disabled.map(|at| view! { " · " {tr!(settings.webhook_gone)} " " <Time at full=true /> });
+        fact(tr!(settings.webhook), view! { {shown} {gone} })
+    })
 }
 
 #[component]
@@ -145,17 +195,35 @@ fn Form(
     let (hours, threshold, partial) = value.with_untracked(|value| {
         (value.value.freshness_hours, value.value.failure_threshold, value.value.partial_failure)
     });
+    let (external, former_url, gone) = value.with_untracked(|value| {
+        let integration = &value.value;
+        let external = integration.summary.runner == Runner::External;
+        let url = integration.retry_webhook_url.clone().unwrap_or_default();
+        (external, url, integration.retry_webhook_disabled_at.is_some())
+    });
+    let url = RwSignal::new(former_url.clone());
     let hours = RwSignal::new(hours.to_string());
     let threshold = RwSignal::new(threshold.to_string());
     let partial = RwSignal::new(partial);
-    let field_error = move |pointer: &'static str| {
+    let invalid = move |pointer: &'static str| {
+        error.with(|error| error.as_ref().is_some_and(|error| error.field(pointer).is_some()))
+    };
+    let field_error = move |pointer: &'static str, id: &'static str| {
         error.with(|error| error.as_ref().and_then(|error| error.field(pointer))).map(|text| {
-            view! { <p class="ds-validation-message" data-size="sm" lang="en">{text}</p> }
+            view! { <p class="ds-validation-message" data-size="sm" lang="en" id=id>{text}</p> }
         })
+    };
+    // A field's help, and its error where there is one.
+    let described = move |pointer: &'static str, id: &'static str| {
+        if invalid(pointer) { format!("{id}-help {id}-error") } else { format!("{id}-help") }
     };
     let submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
+        let typed = url.get_untracked().trim().to_owned();
+        // An address that was gone is enabled by setting it again.
+        let set = typed != former_url || (gone && !typed.is_empty());
         save.run(IntegrationPatch {
+            retry_webhook_url: set.then(|| Some(typed).filter(|typed| !typed.is_empty())),
             freshness_hours: hours.get_untracked().trim().parse().ok(),
             failure_threshold: threshold.get_untracked().trim().parse().ok(),
             partial_failure: Some(partial.get_untracked()),
@@ -167,16 +235,18 @@ fn Form(
             <div class="ds-field">
                 <label class="ds-label" for="settings-hours">{tr!(settings.freshness)}</label>
                 <p data-field="description" id="settings-hours-help">{tr!(settings.freshness_help)}</p>
-                <input class="ds-input" id="settings-hours" type="number" min="1" max="8784" required aria-describedby="settings-hours-help"
+                <input class="ds-input" id="settings-hours" type="number" min="1" max="8784" required aria-invalid=move || invalid("/freshness_hours").to_string()
+                    aria-describedby=move || described("/freshness_hours", "settings-hours")
                     prop:value=move || hours.get() on:input=move |event| hours.set(event_target_value(&event)) />
-                {move || field_error("/freshness_hours")}
+                {move || field_error("/freshness_hours", "settings-hours-error")}
             </div>
             <div class="ds-field">
                 <label class="ds-label" for="settings-threshold">{tr!(settings.threshold)}</label>
                 <p data-field="description" id="settings-threshold-help">{tr!(settings.threshold_help)}</p>
-                <input class="ds-input" id="settings-threshold" type="number" min="1" max="30" required aria-describedby="settings-threshold-help"
+                <input class="ds-input" id="settings-threshold" type="number" min="1" max="30" required aria-invalid=move || invalid("/failure_threshold").to_string()
+                    aria-describedby=move || described("/failure_threshold", "settings-threshold")
                     prop:value=move || threshold.get() on:input=move |event| threshold.set(event_target_value(&event)) />
-                {move || field_error("/failure_threshold")}
+                {move || field_error("/failure_threshold", "settings-threshold-error")}
             </div>
             <div class="ds-field">
                 <label class="ds-label" for="settings-partial">{tr!(settings.partial)}</label>
@@ -186,6 +256,18 @@ fn Form(
                     <option value="warning" selected=partial.get_untracked() == PartialFailure::Warning>{tr!(settings.partial_warning)}</option>
                 </select>
             </div>
+            {external.then(|| view! {
+                <div class="ds-field">
+                    <label class="ds-label" for="settings-webhook">
+                        {tr!(settings.webhook)} <span class="subtle">" " {tr!(common.optional)}</span>
+                    </label>
+                    <p data-field="description" id="settings-webhook-help">{tr!(settings.webhook_help)}</p>
+                    <input class="ds-input" id="settings-webhook" type="url" maxlength="2000" aria-invalid=move || invalid("/retry_webhook_url").to_string()
+                        aria-describedby=move || described("/retry_webhook_url", "settings-webhook")
+                        prop:value=move || url.get() on:input=move |event| url.set(event_target_value(&event)) />
+                    {move || field_error("/retry_webhook_url", "settings-webhook-error")}
+                </div>
+            })}
             <div class="actions">
                 <button type="submit" class="ds-button" aria-busy=move || busy.get().to_string() aria-disabled=move || busy.get().to_string()>{tr!(settings.save)}</button>
                 <button type="button" class="ds-button" data-variant="tertiary" on:click=move |_| { error.set(None); editing.set(false); }>{tr!(common.cancel)}</button>

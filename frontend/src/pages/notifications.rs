@@ -1,7 +1,7 @@
 //! In-app notifications, newest first.
 
 use api_types::notifications::{Notification, NotificationPage};
-use domain::incident::NotificationKind;
+use domain::notification::NoticeKind;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use uuid::Uuid;
@@ -72,8 +72,9 @@ fn item(one: Notification, read: Callback<Uuid>) -> impl IntoView {
     let id = one.id;
     let unread = one.read_at.is_none();
     let color = match one.kind {
-        NotificationKind::IncidentOpened => "danger",
-        NotificationKind::IncidentResolved => "success",
+        NoticeKind::IncidentOpened => "danger",
+        NoticeKind::IncidentResolved => "success",
+        NoticeKind::WebhookDisabled => "warning",
     };
     let target = one.sync_id.map_or_else(|| Page::Integration(one.integration_config_id), Page::Sync).path();
     // Whoever follows the link has read it.

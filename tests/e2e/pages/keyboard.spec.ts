@@ -10,7 +10,7 @@ async function tabTo(page: Page, wanted: Locator): Promise<void> {
   await expect(wanted).toBeVisible();
   for (let stops = 0; stops < 150; stops += 1) {
     await page.keyboard.press("Tab");
-    expect(await focusProblem(page)).toBe("");
+    await expect.poll(() => focusProblem(page)).toBe("");
     if (await wanted.evaluate((element) => element === document.activeElement)) return;
   }
   throw new Error(`Tab never came to ${wanted}`);

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 use uuid::Uuid;
 
-use super::process::{Peer, from_environment, node};
-use super::{checked_out, client};
+use super::process::{Peer, node};
+use super::{checked_out, client, python};
 
 /// A running bookkeeping system; it ends when this is dropped.
 #[derive(Debug)]
@@ -49,6 +49,9 @@ pub struct Behaviour {
     /// Waits after it was worked on, before the answer leaves.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delay_after_ms: Option<u32>,
+    /// After so many requests, lets the others wait before they are worked on, until something else is set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold_after: Option<u32>,
     /// Answers this status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
@@ -88,9 +91,8 @@ impl Books {
     }
 
     async fn python(script: &str) -> anyhow::Result<Self> {
-        let mut command = Command::new(from_environment("SYNCWATCH_TEST_PYTHON")?);
-        // No cache files in the checkout.
-        command.arg("-B").arg(checked_out("peers").join(script)).args(["--port", "0"]);
+        let mut command = python(&format!("peers/{script}"))?;
+        command.args(["--port", "0"]);
         Self::start(command).await
     }
 

@@ -7,16 +7,18 @@ use anyhow::{Context as _, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 use super::client;
+use super::port::Port;
 use super::process::{PATIENCE, Peer, from_environment, node};
+use crate::story::until;
 
 /// A running mail server; it ends when this is dropped.
 #[derive(Debug)]
 pub struct MailServer {
-    smtp: u16,
-    web: u16,
+    smtp: Port,
+    web: Port,
     client: reqwest::Client,
     _peer: Peer,
     _mails: TempDir,
@@ -62,54 +64,62 @@ impl Received {
     }
 }
 
-/// A port nobody listens on at the moment.
-pub async fn free_port() -> anyhow::Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    Ok(listener.local_addr()?.port())
-}
-
 impl MailServer {
     /// A server on any port.
     pub async fn start() -> anyhow::Result<Self> {
-        Self::on(free_port().await?).await
+        Self::on(Port::reserve()?).await
     }
 
     /// A server on this SMTP port.
-    pub async fn on(smtp: u16) -> anyhow::Result<Self> {
+    pub async fn on(smtp: Port) -> anyhow::Result<Self> {
         let mails = tempfile::tempdir()?;
-        let web = free_port().await?;
+        let web = Port::reserve()?;
         let modules = from_environment("SYNCWATCH_TEST_NODE_MODULES")?;
         let mut command = node(&modules.join("maildev/bin/maildev"));
-        command.args(["--ip", "127.0.0.1", "--smtp", &smtp.to_string(), "--web", &web.to_string(), "--silent"]);
+        command.args(["--ip", "127.0.0.1", "--silent"]);
+        command.args(["--smtp", &smtp.number().to_string(), "--web", &web.number().to_string()]);
         command.arg("--mail-directory").arg(mails.path());
         let (peer, _) = Peer::start(command, false).await?;
-        for port in [smtp, web] {
-            await_port(port).await?;
+        for port in [&smtp, &web] {
+            await_port(port.number()).await?;
         }
         Ok(Self { smtp, web, client: client(), _peer: peer, _mails: mails })
     }
 
     /// What `SYNCWATCH_SMTP_URL` is for this server.
     pub fn smtp_url(&self) -> String {
-        smtp_url(self.smtp)
+        smtp_url(&self.smtp)
     }
 
-    /// The e-mails taken so far, oldest first.
-    pub async fn mails(&self) -> anyhow::Result<Vec<Received>> {
-        let answer = self.client.get(format!("http://127.0.0.1:{}/email", self.web)).send().await?;
+    /// The e-mails taken so far, oldest first, once there are so many: the server lists one a little after it has taken it.
+    pub async fn at_least(&self, number: usize) -> anyhow::Result<Vec<Received>> {
+        until("the e-mails have arrived", async || {
+            let mails = self.mails().await?;
+            Ok((mails.len() >= number).then_some(mails))
+        })
+        .await
+    }
+
+    async fn mails(&self) -> anyhow::Result<Vec<Received>> {
+        let answer = self.client.get(format!("http://127.0.0.1:{}/email", self.web.number())).send().await?;
         answer.error_for_status()?.json().await.context("reading the mail server's list")
     }
 
-    /// An e-mail as it came over the wire.
+    /// An e-mail of several parts as it came over the wire.
     pub async fn source(&self, mail: &Received) -> anyhow::Result<String> {
-        let address = format!("http://127.0.0.1:{}/email/{}/source", self.web, mail.id);
-        Ok(self.client.get(address).send().await?.error_for_status()?.text().await?)
+        let address = format!("http://127.0.0.1:{}/email/{}/source", self.web.number(), mail.id);
+        // Written beside being listed; its last line closes its parts.
+        until("the e-mail is written down to its end", async || {
+            let source = self.client.get(&address).send().await?.error_for_status()?.text().await?;
+            Ok(Some(source).filter(|source| source.trim_end().ends_with("--")))
+        })
+        .await
     }
 }
 
 /// What `SYNCWATCH_SMTP_URL` is for a server on this port.
-pub fn smtp_url(port: u16) -> String {
-    format!("smtp://127.0.0.1:{port}")
+pub fn smtp_url(port: &Port) -> String {
+    format!("smtp://127.0.0.1:{}", port.number())
 }
 
 async fn await_port(port: u16) -> anyhow::Result<()> {

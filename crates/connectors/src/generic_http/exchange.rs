@@ -6,20 +6,15 @@ use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, LOCATION, RETRY_AFTER};
-use reqwest::{Client, RequestBuilder, Response};
+use reqwest::{RequestBuilder, Response};
 
 use crate::connector::Permanence;
-use crate::guard::{DestinationRefused, GuardedResolver, OutboundPolicy};
+use crate::guard::DestinationRefused;
 
 /// Bytes of an answer that are read.
 const MAX_BODY: usize = 1024 * 1024;
 /// The longest wait that an external system can ask for.
 pub(super) const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
-/// The longest time connecting may take.
-const MAX_CONNECT: Duration = Duration::from_secs(10);
-/// How long an idle connection is kept: shorter than servers keep theirs (5 s are common), so that a request is
-/// rarely written into a connection that the server is just closing, which would make its outcome unknown.
-const IDLE: Duration = Duration::from_secs(2);
 
 /// What became of a request.
 #[derive(Debug)]
@@ -60,24 +55,6 @@ pub(super) struct Answer {
     pub(super) retry_after: Option<Duration>,
     pub(super) body: Vec<u8>,
     pub(super) completeness: Completeness,
-}
-
-/// The client of one connector.
-pub(super) fn client(timeout: Duration, policy: &OutboundPolicy) -> Result<Client, reqwest::Error> {
-    // The first provider a process installs stays; without one the client could not be made.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder()
-        .user_agent(concat!("Syncwatch/", env!("CARGO_PKG_VERSION")))
-        .timeout(timeout)
-        // Shorter than the whole, so that a connection that doesn't come about is never taken for a missing answer.
-        .connect_timeout((timeout / 2).min(MAX_CONNECT))
-        .pool_idle_timeout(IDLE)
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .no_proxy()
-        .dns_resolver(GuardedResolver::new(policy.clone()))
-        .build()
 }
 
 /// Sends a request and reads its answer as far as it comes and as far as it is wanted.

@@ -61,28 +61,24 @@ pub struct Undelivered {
 pub struct HealthFacts {
     /// Latest finished syncs that are no backfill, newest start first, at most [`RECENT_SYNCS`].
     pub recent: Vec<RecentSync>,
-    /// The run of failures that `recent` begins with reaches back to this moment, if it outgrew the list.
+    /// When the run of failures that `recent` begins with turned the light red; `None` without one.
     pub failing_since: Option<DateTime<Utc>>,
-    /// Length of the run of failures that `recent` begins with.
+    /// Length of the run of failures that `recent` begins with, beyond the list too.
     pub consecutive_failures: i32,
     /// What has not arrived.
     pub undelivered: Undelivered,
 }
 
-impl RecentSync {
-    /// Orders the reports of one sync: the later attempt is the newer one. The rest only makes the order total, so that
-    /// of two reports with the same end the same one wins whichever comes first: a retry before a first attempt, a
-    /// late success before the abandonment it corrects, more remarks before fewer.
-    fn recency(&self) -> impl Ord + use<> {
-        (
-            self.completed_at,
-            matches!(self.status, SyncStatus::RetriedSuccess | SyncStatus::RetriedFailed),
-            self.status.is_success(),
-            (self.warnings, self.counts_mismatch),
-            (self.records_processed, self.records_failed, self.records_total, self.duration_ms),
-        )
-    }
+/// What is known of the run of failures after a sync was taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureRun {
+    /// Its length and beginning.
+    Known,
+    /// It reaches beyond the list, where the facts cannot look: it must be counted ([`HealthFacts::count_run`]).
+    Unsure,
+}
 
+impl RecentSync {
     /// When it turned the light red, as far as the latest attempt tells: a first attempt as it ended; a failed retry
     /// kept a light red that had been so since the first attempt, soon after the sync began.
     fn failed_at(&self) -> DateTime<Utc> {
@@ -92,42 +88,70 @@ impl RecentSync {
 
 impl HealthFacts {
     /// Takes in a sync whose attempt has just finished. A sync that is taken in again (a retry, a late report) replaces
-    /// its former entry unless it is older than that, and is never counted twice; a sync without a finished attempt
-    /// changes nothing.
+    /// its former entry, and is never counted twice; a sync without a finished attempt changes nothing.
     ///
-    /// The order of arrival does not matter: `recent` holds the [`RECENT_SYNCS`] latest-started syncs, whatever came
-    /// first, and the run of failures follows from it. Only a run that outgrows the list has to be carried along: its
-    /// length and beginning are exact as long as its syncs arrive in the order of their starts, and its length is never
-    /// below [`RECENT_SYNCS`].
-    pub fn record(&mut self, sync: RecentSync) {
+    /// Syncs may arrive in any order: `recent` holds the [`RECENT_SYNCS`] latest-started ones, whatever came first. What
+    /// is said of *one* sync arrives in the order in which the ledger wrote it, because the ledger holds the sync's row
+    /// while it writes; moments say nothing about that order, since clocks are set back.
+    ///
+    /// The run of failures follows from the list. A run that fills the list is carried along as long as that is exact,
+    /// which it is while failures are added one by one; otherwise the answer says that it must be counted.
+    pub fn record(&mut self, sync: RecentSync) -> FailureRun {
         if sync.status.is_active() {
-            return;
+            return FailureRun::Known;
         }
+        let was_full = self.oldest_of_full_run().is_some();
         let known = self.recent.iter().position(|other| other.id == sync.id);
-        if let Some(known) = known {
-            if self.recent[known].recency() >= sync.recency() {
-                return;
-            }
-            self.recent.remove(known);
-        }
+        let former = known.map(|known| self.recent.remove(known));
         let key = |sync: &RecentSync| (sync.started_at, sync.id);
         let place = self.recent.partition_point(|other| key(other) > key(&sync));
         if place >= RECENT_SYNCS {
-            return;
+            return if was_full { FailureRun::Unsure } else { FailureRun::Known };
         }
+        let failed_at = sync.failed_at();
         self.recent.insert(place, sync);
         self.recent.truncate(RECENT_SYNCS);
-        let run = self.recent.iter().take_while(|sync| sync.status.is_failure()).count();
-        let counted = i32::try_from(run).unwrap_or(i32::MAX);
-        // How far the run reached before, counting the sync that a new one may just have pushed out of the list.
-        let reached = self.consecutive_failures.saturating_add(i32::from(known.is_none()));
-        if run == RECENT_SYNCS && reached > counted {
-            // The run is longer than the list: only a new failure lengthens it.
-            self.consecutive_failures = reached;
-        } else {
-            self.consecutive_failures = counted;
-            self.failing_since = self.recent[..run].iter().map(RecentSync::failed_at).min();
+        if self.oldest_of_full_run().is_some() {
+            match former {
+                None if was_full => {
+                    self.consecutive_failures = self.consecutive_failures.saturating_add(1);
+                    self.failing_since = self.failing_since.map(|since| since.min(failed_at));
+                    return FailureRun::Known;
+                }
+                Some(former) if !was_full || self.failing_since == Some(former.failed_at()) => {
+                    self.count_run(0, None);
+                    return FailureRun::Unsure;
+                }
+                Some(_) => {
+                    self.failing_since = self.failing_since.map(|since| since.min(failed_at));
+                    return FailureRun::Known;
+                }
+                // The list has just become full of failures: nothing but failures has left it since its last success.
+                None => {}
+            }
         }
+        self.count_run(0, None);
+        FailureRun::Known
+    }
+
+    /// The oldest sync of the list, if the list is full and every sync in it failed: the run of failures may reach
+    /// further back.
+    pub fn oldest_of_full_run(&self) -> Option<&RecentSync> {
+        let full = self.recent.len() == RECENT_SYNCS && self.recent.iter().all(|sync| sync.status.is_failure());
+        self.recent.last().filter(|_| full)
+    }
+
+    /// Sets the run of failures from the list and from what was counted beyond it: how many syncs before the list's oldest
+    /// failed without a success in between, and when the first of them turned the light red.
+    pub fn count_run(&mut self, beyond: i32, beyond_since: Option<DateTime<Utc>>) {
+        let run = self.recent.iter().take_while(|sync| sync.status.is_failure());
+        let (mut length, mut since) = (beyond, beyond_since);
+        for sync in run {
+            length = length.saturating_add(1);
+            since = Some(since.map_or(sync.failed_at(), |since| since.min(sync.failed_at())));
+        }
+        self.consecutive_failures = length;
+        self.failing_since = since;
     }
 
     /// The latest-started sync that is no backfill and has a finished attempt.

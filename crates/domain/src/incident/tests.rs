@@ -111,7 +111,9 @@ fn the_threshold_is_the_integrations() {
 #[test]
 fn a_paused_integration_is_silent() {
     let mut facts = HealthFacts::default();
-    (0..5).for_each(|number| facts.record(sync(number, Failed)));
+    for number in 0..5 {
+        facts.record(sync(number, Failed));
+    }
     let paused = HealthSettings { paused: true, ..settings() };
     let health = judge(&facts, &paused, start() + Duration::hours(100));
     for open in [false, true] {

@@ -155,7 +155,11 @@ fn time_grows_with_length_alone() {
             begin.elapsed()
         };
         took(&text[..seed.len() * 1000]);
-        let (few, many) = (took(small), took(&text));
-        assert!(many.as_millis() < 100 + 40 * few.as_millis(), "{seed:?}: {few:?} grew to {many:?}");
+        // A machine that stands still for a moment spoils one measurement; what grows faster spoils every one.
+        let spoilt: Vec<_> = (0..5)
+            .map(|_| (took(small), took(&text)))
+            .take_while(|(few, many)| many.as_millis() >= 100 + 40 * few.as_millis())
+            .collect();
+        assert!(spoilt.len() < 5, "{seed:?} grew from the former to the latter: {spoilt:?}");
     }
 }

@@ -125,10 +125,7 @@ pub fn validate_start(draft: &StartDraft, facts: &StartFacts) -> Result<ValidSta
         },
     };
     if let Some(run) = &draft.client_run_id {
-        if run.trim().is_empty() {
-            found.push(Violation::new(Rule::InvalidFormat, "/client_run_id", "between 1 and 200 characters"));
-        }
-        check_text(run, 200, "/client_run_id", &mut found);
+        found.extend(check_client_run_id(run, "/client_run_id"));
     }
     if found.is_empty() {
         Ok(ValidStart { started_at, records_total, triggered_by_user_id, lease_seconds })
@@ -143,6 +140,16 @@ pub fn check_source_record_type(kind: &str, pointer: &str) -> Option<Violation> 
         && kind.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
     (!fits)
         .then(|| Violation::new(Rule::InvalidFormat, pointer, "1 to 100 letters, digits, underscores, hyphens or dots"))
+}
+
+/// A runner's own name for a run: 1–200 characters, not blank.
+pub fn check_client_run_id(run: &str, pointer: &str) -> Vec<Violation> {
+    let mut found = Vec::new();
+    if run.trim().is_empty() {
+        found.push(Violation::new(Rule::InvalidFormat, pointer, "between 1 and 200 characters"));
+    }
+    check_text(run, 200, pointer, &mut found);
+    found
 }
 
 /// A text that is kept as it is: not too long, and without the one character the database cannot hold.

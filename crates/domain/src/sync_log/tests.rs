@@ -44,6 +44,14 @@ fn only_a_version_7_id_tells_the_start() {
     }
 }
 
+#[test]
+fn a_leap_second_is_the_second_after_it() {
+    let leap: DateTime<Utc> = "2026-06-30T23:59:60.250Z".parse().unwrap();
+    assert_eq!(whole_millis(leap).to_rfc3339(), "2026-07-01T00:00:00.250+00:00");
+    let before: DateTime<Utc> = "1960-12-31T23:59:60.9999Z".parse().unwrap();
+    assert_eq!(whole_millis(before).to_rfc3339(), "1961-01-01T00:00:00.999+00:00");
+}
+
 proptest! {
     #[test]
     fn an_id_keeps_its_millisecond(millis in 0_u64..253_402_300_800_000, random in any::<[u8; 10]>()) {

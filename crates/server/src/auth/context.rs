@@ -109,6 +109,8 @@ pub enum Access {
     WriteSyncs,
     /// Administrators; machines with `records:write`.
     StageRecords,
+    /// Persons of every role; machines with `syncs:read` or `retries:claim`.
+    PollRetries,
     /// Administrators; machines with `retries:claim`.
     ClaimRetries,
     /// Administrators only.
@@ -154,6 +156,7 @@ impl OrgContext {
             Access::ReadIntegrations => person || machine(Scope::IntegrationsRead),
             Access::WriteSyncs => admin || machine(Scope::SyncsWrite),
             Access::StageRecords => admin || machine(Scope::RecordsWrite),
+            Access::PollRetries => person || machine(Scope::SyncsRead) || machine(Scope::RetriesClaim),
             Access::ClaimRetries => admin || machine(Scope::RetriesClaim),
             Access::Administer => admin,
             Access::RetryByHand => person && self.role == Role::OrgAdmin,
@@ -248,6 +251,7 @@ mod tests {
             Access::ReadIntegrations,
             Access::WriteSyncs,
             Access::StageRecords,
+            Access::PollRetries,
             Access::ClaimRetries,
             Access::Administer,
             Access::RetryByHand,
@@ -258,13 +262,13 @@ mod tests {
 
     #[test]
     fn a_viewer_looks_and_does_not_touch() {
-        let expected = [Access::Read, Access::ReadSyncs, Access::ReadIntegrations, Access::Own];
+        let expected = [Access::Read, Access::ReadSyncs, Access::ReadIntegrations, Access::PollRetries, Access::Own];
         assert_eq!(allowed(&person(Role::OrgViewer)), expected);
     }
 
     #[test]
     fn an_administrator_may_everything_in_the_organization() {
-        assert_eq!(allowed(&person(Role::OrgAdmin)).len(), 9);
+        assert_eq!(allowed(&person(Role::OrgAdmin)).len(), 10);
         assert!(!allowed(&person(Role::GlobalAdmin)).contains(&Access::RetryByHand));
     }
 
@@ -272,8 +276,9 @@ mod tests {
     fn a_machine_may_what_its_scopes_say() {
         assert!(allowed(&machine(&[])).is_empty());
         assert_eq!(allowed(&machine(&[Scope::SyncsWrite])), [Access::WriteSyncs]);
-        assert_eq!(allowed(&machine(&[Scope::SyncsRead])), [Access::Read, Access::ReadSyncs]);
-        assert_eq!(allowed(&machine(Scope::ALL)).len(), 6);
+        assert_eq!(allowed(&machine(&[Scope::SyncsRead])), [Access::Read, Access::ReadSyncs, Access::PollRetries]);
+        assert_eq!(allowed(&machine(&[Scope::RetriesClaim])), [Access::PollRetries, Access::ClaimRetries]);
+        assert_eq!(allowed(&machine(Scope::ALL)).len(), 7);
     }
 
     #[test]

@@ -39,7 +39,8 @@ pub async fn token_service(
     Ok(TokenService::new(config.http.public_url.as_str(), &pairs, config.sessions.access_seconds)?)
 }
 
-fn open(row: &SigningKeyRow, vault: &Vault) -> anyhow::Result<SigningPair> {
+/// Opens a stored pair.
+pub(crate) fn open(row: &SigningKeyRow, vault: &Vault) -> anyhow::Result<SigningPair> {
     let sealed = Sealed { key_id: row.sealing_key_id.clone(), bytes: row.private_key_sealed.clone() };
     let private_key = vault.open(&sealed, &context(&row.kid))?;
     let public_key = row.public_key.as_slice().try_into().context("a public key has 32 bytes")?;

@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
-use store::Database;
+use store::{Database, OrgTx, PlainTx, StoreError};
+use uuid::Uuid;
 
-use crate::config::Config;
+use crate::config::{CONNECTION_PATIENCE, Config};
 use crate::connection_file::Connections;
 
 /// One thing that was looked at.
@@ -70,18 +71,51 @@ async fn look_at_database(config: &Config, findings: &mut Vec<Finding>) {
             }
         },
     };
-    match Database::connect(&url, 2).await {
+    match Database::connect(&url, 2, CONNECTION_PATIENCE).await {
         Ok(database) => {
             findings.push(Finding::Fine("the database answers, and its role is as weak as it should be".to_owned()));
-            findings.push(match store::migrate::is_current(&database).await {
-                Ok(true) => Finding::Fine("the schema is up to date".to_owned()),
-                Ok(false) => Finding::Wrong("the schema is another program's: run `syncwatch migrate`".to_owned()),
-                Err(error) => Finding::Wrong(format!("the schema cannot be read: {error}")),
-            });
+            match store::migrate::is_current(&database).await {
+                Ok(true) => {
+                    findings.push(Finding::Fine("the schema is up to date".to_owned()));
+                    look_at_webhooks(&database, findings).await;
+                }
+                Ok(false) => {
+                    let text = "the schema is another program's: run `syncwatch migrate`";
+                    findings.push(Finding::Wrong(text.to_owned()));
+                }
+                Err(error) => findings.push(Finding::Wrong(format!("the schema cannot be read: {error}"))),
+            }
             database.close().await;
         }
         Err(error) => findings.push(Finding::Wrong(format!("database: {:#}", anyhow::Error::new(error)))),
     }
+}
+
+/// Names the integrations whose runner is not told about retries, although it has an address.
+async fn look_at_webhooks(database: &Database, findings: &mut Vec<Finding>) {
+    match without_webhook_secret(database).await {
+        Ok(found) => findings.extend(found.into_iter().map(|(organization, integration)| {
+            Finding::Note(format!(
+                "organization {organization}, integration {integration}: a webhook address without a secret, so its \
+                 runner is not told about retries: make one (`rotateWebhookSecret`)"
+            ))
+        })),
+        Err(error) => findings.push(Finding::Wrong(format!("the integrations cannot be read: {error}"))),
+    }
+}
+
+async fn without_webhook_secret(database: &Database) -> Result<Vec<(Uuid, Uuid)>, StoreError> {
+    let organizations = {
+        let mut tx = PlainTx::begin(database).await?;
+        store::timers::organizations(&mut tx).await?
+    };
+    let mut found = Vec::new();
+    for organization in organizations {
+        let mut tx = OrgTx::begin_reading(database, organization).await?;
+        let missing = store::webhook_secrets::missing(&mut tx).await?;
+        found.extend(missing.into_iter().map(|integration| (organization, integration)));
+    }
+    Ok(found)
 }
 
 fn look_at_addresses(config: &Config, findings: &mut Vec<Finding>) {

@@ -24,6 +24,9 @@ fn every_error_is_told_at_once_by_name() {
         ("DATABASE_URL", "mysql://x"),
         ("SYNCWATCH_MASTER_KEY", "short"),
         ("SYNCWATCH_LOG_FORMAT", "xml"),
+        ("SYNCWATCH_ARCHIVE_URL", "ftp://example.org/archive"),
+        ("SYNCWATCH_ARCHIVE_ACCOUNTING_YEARS", "4"),
+        ("SYNCWATCH_MAINTENANCE_DATABASE_URL", "mysql://x"),
     ])
     .unwrap_err()
     .to_string();
@@ -34,6 +37,9 @@ fn every_error_is_told_at_once_by_name() {
         "DATABASE_URL",
         "SYNCWATCH_MASTER_KEY",
         "SYNCWATCH_LOG_FORMAT",
+        "SYNCWATCH_ARCHIVE_URL",
+        "SYNCWATCH_ARCHIVE_ACCOUNTING_YEARS",
+        "SYNCWATCH_MAINTENANCE_DATABASE_URL",
     ] {
         assert!(errors.contains(name), "{name} is missing in: {errors}");
     }

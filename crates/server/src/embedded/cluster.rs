@@ -17,10 +17,11 @@ use tokio::process::{Child, Command};
 use super::programs;
 
 const POLL: Duration = Duration::from_millis(50);
-/// A server that starts while the last one's database is still starting or ending waits this long for it.
-const LOCK_PATIENCE: Duration = Duration::from_mins(1);
-/// And this long where that one says it is serving: its server may have been killed a moment ago.
-const SERVING_PATIENCE: Duration = Duration::from_secs(5);
+/// A server that starts while the last one's database is still starting or ending looks so often whether it has ended: for
+/// a minute. Looks are counted, since a machine that stood still in between gave nobody the time to end.
+const LOCK_LOOKS: u32 = 1_200;
+/// And so often, for five seconds, where that one says it is serving: its server may have been killed a moment ago.
+const SERVING_LOOKS: u32 = 100;
 /// What the lock file of a serving database says.
 const SERVING: &str = "serving";
 /// How long a fast shutdown may take (it writes a checkpoint) before an immediate one, which costs a recovery.
@@ -171,13 +172,14 @@ impl Postmaster {
 async fn lock(home: &Path) -> anyhow::Result<File> {
     let path = home.join("lock");
     let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?;
-    let begun = Instant::now();
+    let mut looks = 0;
     loop {
+        looks += 1;
         match file.try_lock() {
             Ok(()) => return Ok(file),
             Err(fs::TryLockError::WouldBlock) => {
                 let serving = fs::read_to_string(&path).is_ok_and(|text| text == SERVING);
-                if begun.elapsed() > if serving { SERVING_PATIENCE } else { LOCK_PATIENCE } {
+                if looks > if serving { SERVING_LOOKS } else { LOCK_LOOKS } {
                     bail!("another running Syncwatch uses {}", home.display());
                 }
                 tokio::time::sleep(POLL).await;

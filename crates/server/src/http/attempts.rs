@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::json::{OptionalJson, ValidPath};
 use super::problem::ApiError;
 use super::view;
+use crate::archive::read;
 use crate::auth::{Access, OrgContext};
 use crate::state::AppState;
 
@@ -34,16 +35,18 @@ pub async fn list_attempts(
     ValidPath(id): ValidPath<Uuid>,
 ) -> Result<web::Json<Page<Attempt>>, ApiError> {
     context.require(Access::ReadSyncs)?;
-    let mut tx = OrgTx::begin(&state.db, context.organization_id).await?;
-    let sync = store::sync_logs::find(&mut tx, id).await?.ok_or_else(ApiError::not_found)?;
-    let attempts = store::sync_attempts::list(&mut tx, sync.key()).await?;
+    let tx = OrgTx::begin(&state.db, context.organization_id).await?;
+    let attempts = read::attempts(&state, tx, id).await?;
     let items = attempts.iter().map(view::attempt).collect();
     Ok(web::Json(Page { items, next_cursor: None, prev_cursor: None }))
 }
 
 /// Claim the attempt of a sync that waits.
 ///
-/// For a retry the answer names the records to send; each takes a claim, so no other sync sends them meanwhile.
+/// Of many who ask, one gets it; an `Idempotency-Key` is not taken, since an answer that is given again would let two
+/// processes send. For a retry the answer names all the records to send, ordered by type and id; each takes a claim, so no
+/// other sync sends them meanwhile, and stays `queued` until it is reported (`appendRecordOutcomes`, at most 1,000 a call).
+/// An attempt that is silent for longer than its lease is closed as abandoned.
 #[utoipa::path(
     operation_id = "startAttempt",
     tag = "sync-logs",
@@ -64,6 +67,7 @@ pub async fn start_attempt(
     OptionalJson(body): OptionalJson<StartAttempt>,
 ) -> Result<HttpResponse, ApiError> {
     context.require(Access::ClaimRetries)?;
+    read::refuse_archived(&state, context.organization_id, id).await?;
     let now = state.clock.now();
     let lease = body.unwrap_or_default().lease_seconds;
     let mut tx = OrgTx::begin(&state.db, context.organization_id).await?;
@@ -72,6 +76,7 @@ pub async fn start_attempt(
     state.hub.nudge();
     let body = StartedAttempt {
         attempt: claimed.attempt,
+        whole: claimed.whole,
         records: claimed.records.into_iter().map(view::record_key).collect(),
     };
     let location = format!("/api/v1/sync-logs/{id}/attempts");

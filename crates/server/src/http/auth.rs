@@ -56,6 +56,7 @@ pub fn routes(cfg: &mut ServiceConfig) {
             example = json!({ "access_token": "eyJ…", "token_type": "Bearer", "expires_in": 600 }),
         ),
         (status = 401, description = "Wrong e-mail address or password", body = api_types::Problem, content_type = "application/problem+json"),
+        (status = 403, description = "A member of no organization", body = api_types::Problem, content_type = "application/problem+json"),
     ),
     security(()),
 )]

@@ -153,7 +153,10 @@ fn read(request: &HttpRequest) -> Result<Option<String>, ApiError> {
         return Err(refused());
     }
     let text = value.to_str().map_err(|_| refused())?.trim();
-    let key = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
+    let key = match text.strip_prefix('"') {
+        Some(rest) => rest.strip_suffix('"').ok_or_else(refused)?,
+        None => text,
+    };
     let fits = (1..=MAX_CHARS).contains(&key.len()) && key.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
     if fits { Ok(Some(key.to_owned())) } else { Err(refused()) }
 }
@@ -180,6 +183,7 @@ mod tests {
     fn empty_and_endless_keys_are_refused() {
         assert_eq!(key(""), Err(ErrorCode::InvalidParameter));
         assert_eq!(key("\"\""), Err(ErrorCode::InvalidParameter));
+        assert_eq!(key("\"abc-1"), Err(ErrorCode::InvalidParameter));
         assert_eq!(key(&"x".repeat(256)), Err(ErrorCode::InvalidParameter));
     }
 

@@ -30,10 +30,12 @@ pub struct IncidentsQuery {
     /// Only open (or only resolved) ones.
     open: Option<bool>,
     /// Where to go on.
-    #[serde(skip_serializing)]
+    #[serde(skip_serializing_if = "super::paging::is_no_filter")]
+    #[param(max_length = 512)]
     cursor: Option<String>,
     /// Items of the page, 1–200; 50 if left out.
-    #[serde(skip_serializing)]
+    #[serde(skip_serializing_if = "super::paging::is_no_filter")]
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<i64>,
 }
 

@@ -21,6 +21,7 @@ use super::problem::ApiError;
 use super::view;
 use crate::auth::{Access, OrgContext};
 use crate::state::AppState;
+use crate::webhook_secrets;
 
 /// Registers the operations.
 pub fn routes(cfg: &mut ServiceConfig) {
@@ -55,6 +56,9 @@ pub async fn list_integrations(
 }
 
 /// Connect an external system.
+///
+/// With `retry_webhook_url` the answer shows the secret of its webhooks, once: an answer given again for a repeated
+/// `Idempotency-Key` is without it (`rotateWebhookSecret` makes a new one).
 #[utoipa::path(
     operation_id = "createIntegration",
     tag = "integrations",
@@ -68,7 +72,7 @@ pub async fn list_integrations(
     })),
     responses(
         (status = 201, description = "The new integration", body = Integration),
-        (status = 409, description = "The name is taken", body = api_types::Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The name or the lineage job is taken", body = api_types::Problem, content_type = "application/problem+json"),
     ),
     security(("person" = [])),
 )]
@@ -86,16 +90,26 @@ pub async fn create_integration(
         Start::Replay(answer) => return Ok(answer),
         Start::New(ticket) => ticket,
     };
+    let lineage_job = new.lineage_job.clone();
     let config = settings::create(&state, context.organization_id, new, now)?;
     store::integrations::insert(&mut tx, &config).await.map_err(name_taken)?;
+    if let Some(job) = &lineage_job {
+        store::lineage_jobs::set(&mut tx, config.id, Some(job)).await.map_err(lineage_job_taken)?;
+    }
     let mut ledger = state.ledger(&mut tx, now);
     ledger.reset_timers(&config).await?;
     ledger.tell_integration(config.id).await?;
-    let body = view::integration(&config, &HealthFacts::default(), None, None, now);
+    let secret = first_webhook_secret(&state, &mut tx, &config).await?;
+    let mut body = view::integration(&config, &HealthFacts::default(), None, None, lineage_job, now);
     let location = format!("/api/v1/integrations/{}", config.id);
-    let mut answer = ticket.finish(&mut tx, StatusCode::CREATED, Some(location), &body).await?;
+    // Answers that are kept for repeated requests are no place for a secret.
+    let mut answer = ticket.finish(&mut tx, StatusCode::CREATED, Some(location.clone()), &body).await?;
     tx.commit().await?;
     state.hub.nudge();
+    if secret.is_some() {
+        body.retry_webhook_secret = secret;
+        answer = HttpResponse::Created().insert_header((header::LOCATION, location)).json(body);
+    }
     answer.headers_mut().insert(header::ETAG, etag(config.version)?);
     Ok(answer)
 }
@@ -118,13 +132,15 @@ pub async fn get_integration(
     context.require(Access::ReadIntegrations)?;
     let mut tx = OrgTx::begin(&state.db, context.organization_id).await?;
     let config = store::integrations::find(&mut tx, id).await?.ok_or_else(ApiError::not_found)?;
-    answer(&state, &mut tx, &config).await
+    answer(&state, &mut tx, &config, None).await
 }
 
 /// Change an integration's settings.
 ///
-/// Members left out stay. `If-Match` names the version that was read, so that two administrators never overwrite each
-/// other silently.
+/// Members left out stay. The answer to the change that sets the first `retry_webhook_url` shows the secret of its
+/// webhooks, once; setting an address that was disabled enables it again. A new or enabled address is told of every retry
+/// that waits and of which no message has arrived. `If-Match` names the version that was read, so that two administrators
+/// never overwrite each other silently.
 #[utoipa::path(
     operation_id = "updateIntegration",
     tag = "integrations",
@@ -135,7 +151,7 @@ pub async fn get_integration(
     request_body(content = IntegrationPatch, example = json!({ "freshness_hours": 72, "paused": false })),
     responses(
         (status = 200, description = "The changed integration", body = Integration),
-        (status = 409, description = "The name is taken", body = api_types::Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The name or the lineage job is taken", body = api_types::Problem, content_type = "application/problem+json"),
         (status = 412, description = "Changed in the meantime", body = api_types::Problem, content_type = "application/problem+json"),
         (status = 428, description = "If-Match is missing", body = api_types::Problem, content_type = "application/problem+json"),
     ),
@@ -155,17 +171,29 @@ pub async fn update_integration(
     let known = store::integrations::find(&mut tx, id).await?.ok_or_else(ApiError::not_found)?;
     check_version(&request, known.version)?;
     let read_version = known.version;
+    let lineage_job = patch.lineage_job.clone();
+    let names_address = patch.retry_webhook_url.is_some();
+    let told_at = known.told_at().map(str::to_owned);
     let mut config = settings::change(&state, known, patch, now)?;
     if !store::integrations::update(&mut tx, &config, read_version).await.map_err(name_taken)? {
         return Err(changed_meanwhile());
+    }
+    if let Some(job) = lineage_job {
+        store::lineage_jobs::set(&mut tx, config.id, job.as_ref()).await.map_err(lineage_job_taken)?;
     }
     config.version += 1;
     let mut ledger = state.ledger(&mut tx, now);
     ledger.reset_timers(&config).await?;
     ledger.tell_integration(config.id).await?;
-    let response = answer(&state, &mut tx, &config).await?;
+    // Shown to those alone who ask for webhooks: nobody looks for a secret in the answer to any other change.
+    let secret = if names_address { first_webhook_secret(&state, &mut tx, &config).await? } else { None };
+    if config.told_at() != told_at.as_deref() || secret.is_some() {
+        state.ledger(&mut tx, now).announce_waiting(&config).await?;
+    }
+    let response = answer(&state, &mut tx, &config, secret).await?;
     tx.commit().await?;
     state.hub.nudge();
+    state.webhooks.notify_one();
     Ok(response)
 }
 
@@ -247,11 +275,31 @@ pub async fn trigger_sync(
     Ok(answer)
 }
 
-async fn answer(state: &AppState, tx: &mut OrgTx, config: &IntegrationConfig) -> Result<HttpResponse, ApiError> {
+/// The secret of an integration that has a webhook address and has had no secret yet.
+async fn first_webhook_secret(
+    state: &AppState,
+    tx: &mut OrgTx,
+    config: &IntegrationConfig,
+) -> Result<Option<String>, ApiError> {
+    if config.retry_webhook_url.is_none() || store::webhook_secrets::exists(tx, config.id).await? {
+        return Ok(None);
+    }
+    let (secret, _) = webhook_secrets::make(state, tx, config.id, state.clock.now()).await?;
+    Ok(Some(secret.expose()))
+}
+
+async fn answer(
+    state: &AppState,
+    tx: &mut OrgTx,
+    config: &IntegrationConfig,
+    secret: Option<String>,
+) -> Result<HttpResponse, ApiError> {
     let facts = store::health::find(tx, config.id).await?;
     let active = store::active_syncs::find_of_integration(tx, config.id).await?;
     let incident = store::incidents::find_open(tx, config.id).await?;
-    let body = view::integration(config, &facts, active, incident, state.clock.now());
+    let lineage_job = store::lineage_jobs::find(tx, config.id).await?;
+    let mut body = view::integration(config, &facts, active, incident, lineage_job, state.clock.now());
+    body.retry_webhook_secret = secret;
     Ok(HttpResponse::Ok().insert_header((header::ETAG, etag(config.version)?)).json(body))
 }
 
@@ -272,6 +320,14 @@ fn check_version(request: &HttpRequest, version: i64) -> Result<(), ApiError> {
 
 fn changed_meanwhile() -> ApiError {
     ApiError::new(ErrorCode::PreconditionFailed, "the settings changed since they were read")
+}
+
+fn lineage_job_taken(error: store::StoreError) -> ApiError {
+    if error.is_constraint(store::lineage_jobs::ONE_INTEGRATION) {
+        ApiError::new(ErrorCode::Conflict, "another integration has this lineage job")
+    } else {
+        error.into()
+    }
 }
 
 fn name_taken(error: store::StoreError) -> ApiError {

@@ -1,6 +1,7 @@
 //! Extractors that answer every bad input with a problem that names the offending member.
 
 mod shape;
+mod whole;
 
 use std::future::{Future, Ready, ready};
 use std::pin::Pin;
@@ -8,12 +9,13 @@ use std::pin::Pin;
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::web::{BytesMut, Path};
-use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest, web};
 use api_types::ErrorCode;
 use domain::violation::{Rule, Violation};
 use futures::StreamExt as _;
 use serde::de::DeserializeOwned;
 
+use super::openapi::RouteTable;
 use super::problem::ApiError;
 
 /// Bytes a body may have.
@@ -93,8 +95,15 @@ impl<T: DeserializeOwned> FromRequest for ValidPath<T> {
             return ready(Err(ApiError::not_found()));
         }
         let path = Path::<T>::extract(request).into_inner();
-        ready(path.map(|path| Self(path.into_inner())).map_err(|_| ApiError::not_found()))
+        ready(path.map(|path| Self(path.into_inner())).map_err(|_| no_such_path(request)))
     }
+}
+
+/// A path whose parameters do not parse may be another operation's, with another method: `/sync-logs/import` fits
+/// `/sync-logs/{id}`.
+fn no_such_path(request: &HttpRequest) -> ApiError {
+    let routes = request.app_data::<web::Data<RouteTable>>();
+    routes.and_then(|routes| routes.method_not_allowed(request)).unwrap_or_else(ApiError::not_found)
 }
 
 /// Parses a JSON text: broken JSON is malformed, a wrong shape breaks rules.
@@ -109,17 +118,27 @@ pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
         });
     }
     refuse_nul(text)?;
+    let text = &whole::written(text);
     let mut deserializer = serde_json::Deserializer::from_str(text);
     match serde_path_to_error::deserialize(&mut deserializer) {
         Ok(value) => match deserializer.end() {
             Ok(()) => Ok(value),
             Err(error) => Err(malformed(format!("the body is not JSON: {error}"))),
         },
-        Err(error) if error.inner().is_data() => match serde_json::from_str(text) {
-            Ok(value) => Err(ApiError::violations(shape::violations::<T>(value, &error))),
-            Err(syntax) => Err(malformed(format!("the body is not JSON: {syntax}"))),
-        },
-        Err(error) => Err(malformed(format!("the body is not JSON: {}", error.inner()))),
+        Err(error) => {
+            let value: serde_json::Value =
+                serde_json::from_str(text).map_err(|syntax| malformed(format!("the body is not JSON: {syntax}")))?;
+            // Where a word should stand and something else does, serde_json speaks of broken JSON.
+            let first = if error.inner().is_data() {
+                Some(error)
+            } else {
+                serde_path_to_error::deserialize::<_, T>(&value).err()
+            };
+            Err(match first {
+                Some(first) => ApiError::violations(shape::violations::<T>(value, &first)),
+                None => malformed("the body could not be read".to_owned()),
+            })
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use actix_web::{get, patch, web};
 use api_types::ErrorCode;
 use api_types::auth::{Me, MePatch, OrganizationRef};
-use domain::violation::{Rule, Violation};
+use domain::language::Language;
 use store::{OrgTx, PlainTx, api_keys, memberships, users};
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
@@ -12,8 +12,6 @@ use super::json::ValidJson;
 use super::problem::ApiError;
 use crate::auth::{OrgContext, Principal};
 use crate::state::AppState;
-
-const LANGUAGES: [&str; 2] = ["en", "nb"];
 
 /// Registers the operations.
 pub fn routes(cfg: &mut ServiceConfig) {
@@ -42,7 +40,7 @@ pub async fn get_me(state: web::Data<AppState>, context: OrgContext) -> Result<w
                 name,
                 email: None,
                 role: context.role.as_str().to_owned(),
-                language: "en".to_owned(),
+                language: Language::En,
                 email_on_incident: false,
                 organizations: vec![organization.clone()],
                 organization,
@@ -68,14 +66,9 @@ pub async fn update_me(
     ValidJson(patch): ValidJson<MePatch>,
 ) -> Result<web::Json<Me>, ApiError> {
     let user_id = context.require_person()?;
-    if let Some(language) = &patch.language
-        && !LANGUAGES.contains(&language.as_str())
-    {
-        return Err(vec![Violation::new(Rule::UnknownValue, "/language", "en or nb")].into());
-    }
     let mut tx = PlainTx::begin(&state.db).await?;
     tx.set_person(user_id).await?;
-    users::update_settings(&mut tx, user_id, patch.language.as_deref(), patch.email_on_incident).await?;
+    users::update_settings(&mut tx, user_id, patch.language.map(Language::as_str), patch.email_on_incident).await?;
     tx.commit().await?;
     of_person(&state, &context, user_id).await.map(web::Json)
 }
@@ -96,7 +89,7 @@ async fn of_person(state: &AppState, context: &OrgContext, user_id: Uuid) -> Res
         name: profile.name,
         email: Some(profile.email),
         role: context.role.as_str().to_owned(),
-        language: profile.language,
+        language: profile.language.parse().unwrap_or(Language::En),
         email_on_incident: profile.email_on_incident,
         organization,
         organizations,

@@ -1,8 +1,16 @@
 //! The OpenAPI document: what the handlers say of themselves, and what is true of all of them.
 
+mod examples;
+mod headers;
+mod links;
+mod refine;
+mod webhooks;
+
 use std::collections::BTreeSet;
 
-use actix_web::App;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{App, HttpRequest};
+use api_types::webhooks::RetryRequested;
 use api_types::{ErrorCode, Problem};
 use serde_json::{Map, Value, json};
 use utoipa::openapi::security::{
@@ -11,6 +19,7 @@ use utoipa::openapi::security::{
 use utoipa::openapi::{Components, ContactBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder, Server};
 use utoipa_actix_web::AppExt as _;
 
+use super::problem::ApiError;
 use crate::auth::Scope;
 
 /// The path under which every operation lives.
@@ -18,7 +27,7 @@ pub const PREFIX: &str = "/api/v1";
 const METHODS: [&str; 5] = ["get", "put", "post", "patch", "delete"];
 
 /// What the operations are about.
-const TAGS: [(&str, &str); 7] = [
+const TAGS: [(&str, &str); 8] = [
     ("auth", "Signing in, tokens for machines, and who is signed in"),
     ("integrations", "What is connected, how it fares, and its trends"),
     ("sync-logs", "Syncs with their attempts, records, errors and retries"),
@@ -26,6 +35,7 @@ const TAGS: [(&str, &str); 7] = [
     ("incidents", "What people are told about"),
     ("notifications", "What the signed-in person was told"),
     ("events", "What changes, as it happens"),
+    ("audit", "Whether the ledger is what was sealed"),
 ];
 
 /// The whole document.
@@ -37,6 +47,7 @@ pub fn document() -> OpenApi {
         .split_for_parts();
     let components = document.components.get_or_insert_with(Components::new);
     components.schemas.extend(schemas_of::<Problem>());
+    components.schemas.extend(schemas_of::<RetryRequested>());
     document
 }
 
@@ -45,8 +56,23 @@ pub fn document_json() -> Value {
     let mut document = serde_json::to_value(document()).unwrap_or_default();
     add_shared_responses(&mut document);
     open_composed_schemas(&mut document);
+    document["webhooks"] = webhooks::webhooks();
+    refine::refine(&mut document);
+    headers::describe(&mut document);
+    links::add(&mut document);
+    examples::add(&mut document);
     document["tags"] = TAGS.iter().map(|(name, text)| json!({ "name": name, "description": text })).collect();
     sorted(document)
+}
+
+/// Every operation, to be written to.
+fn operations_mut(document: &mut Value) -> impl Iterator<Item = &mut Map<String, Value>> {
+    let paths = document.get_mut("paths").and_then(Value::as_object_mut);
+    let items = paths.into_iter().flat_map(|paths| paths.values_mut()).filter_map(Value::as_object_mut);
+    items.flat_map(|item| {
+        let operations = item.iter_mut().filter(|(method, _)| METHODS.contains(&method.as_str()));
+        operations.filter_map(|(_, operation)| operation.as_object_mut())
+    })
 }
 
 /// Title, servers, security.
@@ -130,7 +156,7 @@ fn describe_idempotency_key(operation: &mut Map<String, Value>) {
     let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
     for parameter in parameters.into_iter().flatten().filter(|parameter| parameter["name"] == "Idempotency-Key") {
         parameter["schema"] = json!({
-            "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!#-~]([ -~]{0,253}[!#-~])?$",
+            "type": "string", "minLength": 1, "maxLength": 257, "pattern": "^([!#-~]([ -~]{0,253}[!-~])?|\"[ -~]{1,255}\")$",
         });
     }
 }
@@ -163,6 +189,10 @@ fn shared_statuses(path: &str, operation: &Map<String, Value>) -> BTreeSet<u16> 
     if path.contains('{') {
         statuses.insert(404);
     }
+    // Its month may lie in the archive, or have lain there.
+    if path.contains("/sync-logs/{") {
+        statuses.insert(410);
+    }
     statuses
 }
 
@@ -188,7 +218,9 @@ fn problem_response(status: u16) -> Value {
     });
     if matches!(status, 429 | 503) {
         response["headers"] = json!({
-            "Retry-After": { "description": "Seconds to wait", "schema": { "type": "integer" } },
+            "Retry-After": {
+                "description": "Seconds to wait", "required": true, "schema": { "type": "integer", "minimum": 0 },
+            },
         });
     }
     response
@@ -245,7 +277,8 @@ impl RouteTable {
         Self(routes.collect())
     }
 
-    /// The methods of a path; none if it does not exist.
+    /// The methods of a path; none if it does not exist. A path that is written out stands before one with parameters
+    /// that fits too: `/sync-logs/import` is no sync.
     pub fn methods(&self, path: &str) -> Vec<String> {
         let segments: Vec<&str> = path.split('/').collect();
         let fits = |wanted: &[Option<String>]| {
@@ -255,11 +288,27 @@ impl RouteTable {
                     None => !segment.is_empty(),
                 })
         };
-        let mut methods: Vec<String> =
-            self.0.iter().filter(|(wanted, _)| fits(wanted)).flat_map(|(_, methods)| methods.clone()).collect();
+        let written_out = |wanted: &[Option<String>]| wanted.iter().flatten().count();
+        let fitting = || self.0.iter().filter(|(wanted, _)| fits(wanted));
+        let most = fitting().map(|(wanted, _)| written_out(wanted)).max();
+        let mut methods: Vec<String> = fitting()
+            .filter(|(wanted, _)| Some(written_out(wanted)) == most)
+            .flat_map(|(_, methods)| methods.clone())
+            .collect();
         methods.sort();
         methods.dedup();
         methods
+    }
+
+    /// What a request is told whose path exists and whose method the path does not have.
+    pub fn method_not_allowed(&self, request: &HttpRequest) -> Option<ApiError> {
+        let methods = self.methods(request.path());
+        if methods.is_empty() || methods.iter().any(|method| method == request.method().as_str()) {
+            return None;
+        }
+        let allowed = HeaderValue::from_str(&methods.join(", ")).ok()?;
+        let error = ApiError::new(ErrorCode::MethodNotAllowed, format!("this address has {}", methods.join(", ")));
+        Some(error.with_header(header::ALLOW, allowed))
     }
 }
 

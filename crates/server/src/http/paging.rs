@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike as _, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -30,6 +30,41 @@ pub enum Direction {
     Previous,
 }
 
+/// What a list is ordered by, as it comes back in a cursor.
+pub trait Key: Clone + Serialize + DeserializeOwned {
+    /// Whether the database can compare with it. A key of our own making always can be; one made up may not.
+    fn is_comparable(&self) -> bool;
+}
+
+impl Key for (DateTime<Utc>, Uuid) {
+    fn is_comparable(&self) -> bool {
+        is_storable(self.0)
+    }
+}
+
+impl Key for Uuid {
+    fn is_comparable(&self) -> bool {
+        true
+    }
+}
+
+impl Key for i64 {
+    fn is_comparable(&self) -> bool {
+        true
+    }
+}
+
+impl Key for (String, Uuid) {
+    fn is_comparable(&self) -> bool {
+        !self.0.contains('\0')
+    }
+}
+
+/// Whether a moment is one that RFC 3339 can write and the database can hold.
+pub fn is_storable(moment: DateTime<Utc>) -> bool {
+    (1..=9999).contains(&moment.year())
+}
+
 /// A place in a list: the key of the item beside it, and the way to go. Items equal to the key are not repeated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor<K = (DateTime<Utc>, Uuid)> {
@@ -41,15 +76,28 @@ pub struct Cursor<K = (DateTime<Utc>, Uuid)> {
 
 /// Stands for a list with its filters, so that a cursor is not used with another.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FiltersHash(String);
+pub struct FiltersHash(Vec<u8>);
 
 impl FiltersHash {
     /// Of a list's name, its organization, and its filters.
     pub fn of(list: &str, organization_id: Uuid, filters: &impl Serialize) -> Self {
         let filters = serde_json::to_string(filters).unwrap_or_default();
-        let digest = Sha256::digest(format!("{list}\n{organization_id}\n{filters}"));
-        Self(URL_SAFE_NO_PAD.encode(&digest[..9]))
+        Self(Sha256::digest(format!("{list}\n{organization_id}\n{filters}")).to_vec())
     }
+
+    /// A check that a cursor was made for this list and is whole. It is no secret: a cursor shows nothing that its
+    /// list does not.
+    fn check(&self, key: &impl Serialize, direction: Direction) -> String {
+        let key = serde_json::to_vec(&(key, direction)).unwrap_or_default();
+        let digest = Sha256::new().chain_update(&self.0).chain_update(&key).finalize();
+        URL_SAFE_NO_PAD.encode(&digest[..9])
+    }
+}
+
+/// Keeps `cursor` and `limit` out of the filters' hash: they say where in the list one is, not which list it is. (Serde's
+/// plain `skip_serializing` would keep them out of the OpenAPI document too.)
+pub const fn is_no_filter<T>(_: &T) -> bool {
+    true
 }
 
 #[derive(Serialize, Deserialize)]
@@ -59,13 +107,10 @@ struct Wire<K> {
     f: String,
 }
 
-impl<K: Serialize + DeserializeOwned> Cursor<K> {
+impl<K: Key> Cursor<K> {
     /// The opaque text.
-    pub fn encode(&self, filters: &FiltersHash) -> String
-    where
-        K: Clone,
-    {
-        let wire = Wire { k: self.key.clone(), d: self.direction, f: filters.0.clone() };
+    pub fn encode(&self, filters: &FiltersHash) -> String {
+        let wire = Wire { k: self.key.clone(), d: self.direction, f: filters.check(&self.key, self.direction) };
         URL_SAFE_NO_PAD.encode(serde_json::to_string(&wire).unwrap_or_default())
     }
 
@@ -77,7 +122,7 @@ impl<K: Serialize + DeserializeOwned> Cursor<K> {
         }
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| refused())?;
         let wire: Wire<K> = serde_json::from_slice(&bytes).map_err(|_| refused())?;
-        if wire.f != filters.0 {
+        if wire.f != filters.check(&wire.k, wire.d) || !wire.k.is_comparable() {
             return Err(refused());
         }
         Ok(Self { key: wire.k, direction: wire.d })
@@ -94,7 +139,7 @@ pub struct PageRequest<K = (DateTime<Utc>, Uuid)> {
     filters: FiltersHash,
 }
 
-impl<K: Serialize + DeserializeOwned + Clone> PageRequest<K> {
+impl<K: Key> PageRequest<K> {
     /// Reads `cursor` and `limit`.
     pub fn read(cursor: Option<&str>, limit: Option<i64>, filters: FiltersHash) -> Result<Self, ApiError> {
         let cursor = cursor.map(|text| Cursor::decode(text, &filters)).transpose()?;
@@ -147,6 +192,12 @@ pub fn limit(given: Option<i64>) -> Result<u16, ApiError> {
 mod tests {
     use super::*;
 
+    impl Key for u32 {
+        fn is_comparable(&self) -> bool {
+            true
+        }
+    }
+
     fn filters(status: &str) -> FiltersHash {
         FiltersHash::of("syncs", Uuid::nil(), &serde_json::json!({ "status": status }))
     }
@@ -184,6 +235,30 @@ mod tests {
             let error = Cursor::<u32>::decode(text, &filters("success")).unwrap_err();
             assert_eq!(error.code(), ErrorCode::InvalidCursor);
         }
+    }
+
+    #[test]
+    fn a_cursor_with_any_character_changed_is_refused() {
+        let key = ("expense_claims".to_owned(), Uuid::from_u128(7));
+        let cursor = Cursor { key, direction: Direction::Next }.encode(&filters("failed"));
+        Cursor::<(String, Uuid)>::decode(&cursor, &filters("failed")).unwrap();
+        for at in 0..cursor.len() {
+            for other in ["A", "B", "z", "_"] {
+                let mut tampered = cursor.clone();
+                tampered.replace_range(at..=at, other);
+                let decoded = Cursor::<(String, Uuid)>::decode(&tampered, &filters("failed"));
+                assert!(tampered == cursor || decoded.is_err(), "{tampered}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_made_up_that_the_database_cannot_hold_is_refused() {
+        let past: DateTime<Utc> = "-9999-01-01T00:00:00Z".parse().unwrap();
+        let cursor = Cursor { key: (past, Uuid::nil()), direction: Direction::Next }.encode(&filters("failed"));
+        assert!(Cursor::<(DateTime<Utc>, Uuid)>::decode(&cursor, &filters("failed")).is_err());
+        let cursor = Cursor { key: ("a\0".to_owned(), Uuid::nil()), direction: Direction::Next };
+        assert!(Cursor::<(String, Uuid)>::decode(&cursor.encode(&filters("failed")), &filters("failed")).is_err());
     }
 
     #[test]

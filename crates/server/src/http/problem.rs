@@ -1,12 +1,13 @@
 //! Every error a caller can see, as `application/problem+json`.
 
 use std::fmt;
+use std::sync::Once;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use api_types::{ErrorCode, Problem, ProblemError};
-use domain::violation::Violation;
+use domain::violation::{Rule, Violation};
 use store::StoreError;
 use uuid::Uuid;
 
@@ -74,6 +75,18 @@ impl ApiError {
             .retry_after(RETRY_AFTER_SECONDS)
     }
 
+    /// The database refused a start that is not in the future by this server's clock: the two clocks disagree.
+    fn clock_skew() -> Self {
+        static TOLD: Once = Once::new();
+        TOLD.call_once(|| {
+            tracing::error!(
+                "this server's clock is more than 5 seconds ahead of the database's; until they agree, syncs cannot start"
+            );
+        });
+        Self::new(ErrorCode::ClockSkew, "the server's clock runs ahead of the database's; try again soon")
+            .retry_after(RETRY_AFTER_SECONDS)
+    }
+
     /// The code.
     pub fn code(&self) -> ErrorCode {
         self.0.problem.code
@@ -129,6 +142,8 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match &error {
             StoreError::Unavailable(_) | StoreError::Contention(_) => Self::unavailable(Chain(&error)),
+            // The caller's own value was compared with this server's clock before.
+            _ if error.is_constraint(Rule::StartedAtNotInFuture.as_str()) => Self::clock_skew(),
             _ => Self::internal(Chain(&error)),
         }
     }
@@ -186,7 +201,6 @@ impl ResponseError for ApiError {
 #[cfg(test)]
 mod tests {
     use actix_web::body::MessageBody as _;
-    use domain::violation::Rule;
     use serde_json::Value;
 
     use super::*;
@@ -230,6 +244,15 @@ mod tests {
         let body = body_of(&error);
         assert_eq!(body["error"], "invalid_client");
         assert_eq!(body["code"], "invalid_credentials");
+    }
+
+    #[test]
+    fn clocks_that_disagree_are_no_fault_of_the_caller() {
+        let refused = |name: &str| StoreError::Constraint { name: name.to_owned(), unique: false };
+        let response = ApiError::from(refused("started_at_not_in_future")).error_response();
+        assert_eq!(response.status(), 503);
+        assert!(response.headers().contains_key(header::RETRY_AFTER));
+        assert_eq!(ApiError::from(refused("sync_status_transition")).code(), ErrorCode::Internal);
     }
 
     #[test]

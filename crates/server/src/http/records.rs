@@ -4,6 +4,7 @@ use actix_web::{HttpResponse, get, post, web};
 use api_types::records::{AppendRecords, AppendedRecords, ErrorGroup, ErrorGroups, RecordOutcomeItem, ResolveRecord};
 use api_types::{ErrorCode, Page, Problem};
 use domain::error_group::{FailedRecord, group};
+use domain::record::RecordOutcome;
 use serde::{Deserialize, Serialize};
 use store::OrgTx;
 use store::record_outcomes::{OutcomeFilter, OutcomeRow};
@@ -17,6 +18,7 @@ use super::paging::{FiltersHash, PageRequest};
 use super::problem::ApiError;
 use super::sync_logs::input;
 use super::view;
+use crate::archive::read;
 use crate::auth::{Access, OrgContext};
 use crate::state::AppState;
 
@@ -37,17 +39,24 @@ pub fn routes(cfg: &mut ServiceConfig) {
 #[serde(deny_unknown_fields)]
 pub struct RecordsQuery {
     /// With one of these outcomes, separated by commas.
-    #[param(example = "failed,unknown")]
+    #[param(
+        example = "failed,unknown",
+        pattern = "^(queued|sending|succeeded|warning|failed|skipped|unknown|not_attempted)(,(queued|sending|succeeded|warning|failed|skipped|unknown|not_attempted))*$"
+    )]
     outcome: Option<String>,
+    /// With an error of this code among its errors.
+    error_code: Option<String>,
     /// Of one type of source record.
     source_record_type: Option<String>,
     /// Of one source record; needs its type.
     source_record_id: Option<Uuid>,
     /// Where to go on.
-    #[serde(skip_serializing)]
+    #[serde(skip_serializing_if = "super::paging::is_no_filter")]
+    #[param(max_length = 512)]
     cursor: Option<String>,
     /// Items of the page, 1–200; 50 if left out.
-    #[serde(skip_serializing)]
+    #[serde(skip_serializing_if = "super::paging::is_no_filter")]
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<i64>,
 }
 
@@ -81,16 +90,15 @@ pub async fn list_record_outcomes(
     let backwards = request.is_backwards();
     let filter = OutcomeFilter {
         outcomes: input::words(query.outcome.as_deref(), "outcome")?,
+        error_code: query.error_code,
         record,
         after: beyond.clone().filter(|_| !backwards),
         before: beyond.filter(|_| backwards),
     };
-    let mut tx = OrgTx::begin(&state.db, context.organization_id).await?;
-    let sync = store::sync_logs::find(&mut tx, id).await?.ok_or_else(ApiError::not_found)?;
-    let integration = sync.integration_config_id;
-    let rows = store::record_outcomes::list(&mut tx, sync.key(), integration, &filter, request.fetch_limit()).await?;
-    let template = url_template(&mut tx, integration).await?;
-    let page = request.page(rows, |row| (row.key.source_record_type.clone(), row.key.source_record_id));
+    let tx = OrgTx::begin(&state.db, context.organization_id).await?;
+    let records = read::records(&state, tx, id, &filter, request.fetch_limit()).await?;
+    let template = records.url_template;
+    let page = request.page(records.rows, |row| (row.key.source_record_type.clone(), row.key.source_record_id));
     Ok(web::Json(Page {
         items: page.items.into_iter().map(|row| view::outcome(row, template.as_deref())).collect(),
         next_cursor: page.next_cursor,
@@ -102,8 +110,9 @@ pub async fn list_record_outcomes(
 ///
 /// Reports that come twice, late or out of order are harmless: an outcome that says no more than what is known changes
 /// nothing. Records reported as `queued` or `sending` take a claim; those under way in another sync are recorded as
-/// `skipped` and returned in `already_active`: they must not be sent. Outcomes of an attempt that has a successor are
-/// kept, and answered with 409 `attempt_superseded`.
+/// `skipped` and returned in `already_active`: they must not be sent. So are those that are reported as `queued` or
+/// `sending` for an attempt that has ended, which can claim nothing. Outcomes of an attempt that has a successor are kept,
+/// and answered with 409 `attempt_superseded`.
 #[utoipa::path(
     operation_id = "appendRecordOutcomes",
     tag = "sync-logs",
@@ -129,6 +138,7 @@ pub async fn append_record_outcomes(
     ValidJson(body): ValidJson<AppendRecords>,
 ) -> Result<web::Json<AppendedRecords>, ApiError> {
     context.require(Access::WriteSyncs)?;
+    read::refuse_archived(&state, context.organization_id, id).await?;
     let now = state.clock.now();
     let outcomes = input::outcomes(body.records)?;
     let mut tx = OrgTx::begin(&state.db, context.organization_id).await?;
@@ -161,12 +171,10 @@ pub async fn list_error_groups(
     ValidPath(id): ValidPath<Uuid>,
 ) -> Result<web::Json<ErrorGroups>, ApiError> {
     context.require(Access::ReadSyncs)?;
-    let mut tx = OrgTx::begin(&state.db, context.organization_id).await?;
-    let sync = store::sync_logs::find(&mut tx, id).await?.ok_or_else(ApiError::not_found)?;
-    let integration = sync.integration_config_id;
-    let failed = store::record_outcomes::failed(&mut tx, sync.key(), integration, GROUPED).await?;
-    let template = url_template(&mut tx, integration).await?;
-    Ok(web::Json(ErrorGroups { items: groups(&failed, template.as_deref()) }))
+    let filter = OutcomeFilter { outcomes: vec![RecordOutcome::Failed], ..OutcomeFilter::default() };
+    let tx = OrgTx::begin(&state.db, context.organization_id).await?;
+    let failed = read::records(&state, tx, id, &filter, GROUPED).await?;
+    Ok(web::Json(ErrorGroups { items: groups(&failed.rows, failed.url_template.as_deref()) }))
 }
 
 fn groups(failed: &[OutcomeRow], template: Option<&str>) -> Vec<ErrorGroup> {
@@ -222,6 +230,7 @@ pub async fn resolve_record(
 ) -> Result<HttpResponse, ApiError> {
     context.require(Access::RetryByHand)?;
     let resolved_by = context.require_person()?;
+    read::refuse_archived(&state, context.organization_id, id).await?;
     let key = RecordKey { source_record_type: kind, source_record_id: record };
     let resolution = NewResolution {
         resolution: body.resolution,
@@ -239,7 +248,8 @@ pub async fn resolve_record(
     Ok(HttpResponse::Ok().json(view::outcome(row, template.as_deref())))
 }
 
-async fn url_template(tx: &mut OrgTx, integration_config_id: Uuid) -> Result<Option<String>, ApiError> {
+/// Where an integration's records lie in the organization's own app, if that is known.
+pub(super) async fn url_template(tx: &mut OrgTx, integration_config_id: Uuid) -> Result<Option<String>, ApiError> {
     let config = store::integrations::find(tx, integration_config_id).await?;
     Ok(config.and_then(|config| config.record_url_template))
 }

@@ -14,6 +14,7 @@ use super::idempotency::{RequiredIdempotency, Start};
 use super::json::ValidPath;
 use super::problem::ApiError;
 use super::view;
+use crate::archive::read;
 use crate::auth::{Access, OrgContext};
 use crate::state::AppState;
 
@@ -27,7 +28,19 @@ pub fn routes(cfg: &mut ServiceConfig) {
     operation_id = "previewRetry",
     tag = "sync-logs",
     params(("id" = Uuid, Path, description = "The sync")),
-    responses((status = 200, description = "How many records would be sent, and why others not", body = RetryPreview)),
+    responses((
+        status = 200,
+        description = "How many records would be sent, and why others not: `active` ones are under way in another sync",
+        body = RetryPreview,
+        example = json!({
+            "records": 12, "changed": 9, "unchanged": 3, "unknown": 1, "handled": 0, "delivered_since": 2, "active": 1,
+        }),
+    ), (
+        status = 409,
+        description = "It lies in the archive",
+        body = Problem,
+        content_type = "application/problem+json",
+    )),
     security(("person" = []), ("machine" = ["syncs:read"])),
 )]
 #[get("/sync-logs/{id}/retry-preview")]
@@ -37,6 +50,7 @@ pub async fn preview_retry(
     ValidPath(id): ValidPath<Uuid>,
 ) -> Result<web::Json<RetryPreview>, ApiError> {
     context.require(Access::ReadSyncs)?;
+    read::refuse_archived(&state, context.organization_id, id).await?;
     let mut tx = OrgTx::begin(&state.db, context.organization_id).await?;
     Ok(web::Json(state.ledger(&mut tx, state.clock.now()).preview_retry(id).await?))
 }
@@ -66,6 +80,7 @@ pub async fn request_retry(
     ValidPath(id): ValidPath<Uuid>,
 ) -> Result<HttpResponse, ApiError> {
     context.require(Access::WriteSyncs)?;
+    read::refuse_archived(&state, context.organization_id, id).await?;
     let now = state.clock.now();
     let operation = format!("requestRetry/{id}");
     let mut tx = OrgTx::begin(&state.db, context.organization_id).await?;
@@ -78,5 +93,6 @@ pub async fn request_retry(
     let answer = ticket.finish(&mut tx, StatusCode::ACCEPTED, Some(location), &view::sync(&sync, false, None)).await?;
     tx.commit().await?;
     state.wake();
+    state.webhooks.notify_one();
     Ok(answer)
 }

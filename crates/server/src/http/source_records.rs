@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::json::{ValidJson, ValidPath};
 use super::problem::ApiError;
 use super::view;
+use crate::archive::read;
 use crate::auth::{Access, OrgContext};
 use crate::ledger::{stage_violations, staging_context};
 use crate::state::AppState;
@@ -127,8 +128,8 @@ pub async fn get_record_journey(
 ) -> Result<web::Json<RecordJourney>, ApiError> {
     context.require(Access::ReadSyncs)?;
     let key = RecordKey { source_record_type: kind, source_record_id: record };
-    let mut tx = OrgTx::begin(&state.db, context.organization_id).await?;
-    let steps = store::record_outcomes::journey(&mut tx, &key, MAX_STEPS).await?;
+    let tx = OrgTx::begin(&state.db, context.organization_id).await?;
+    let steps = read::journey(&state, tx, &key, MAX_STEPS).await?;
     if steps.is_empty() {
         return Err(ApiError::not_found());
     }

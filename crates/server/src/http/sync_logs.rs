@@ -1,38 +1,38 @@
 //! Syncs: reporting them, and reading them.
 
+mod export;
+mod import;
 pub(in crate::http) mod input;
+mod list;
 
-use actix_web::http::StatusCode;
+use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, get, patch, post, web};
-use api_types::sync_logs::{
-    FailSync, FinishedSync, ImportItem, ImportRequest, ImportResponse, ReportProgress, StartSync, SucceedSync, Sync,
-};
-use api_types::{Page, Problem};
-use serde::{Deserialize, Serialize};
+use api_types::Problem;
+use api_types::sync_logs::{FailSync, FinishedSync, ReportProgress, StartSync, SucceedSync, Sync};
+use domain::sync_log::SyncStatus;
+use serde::Serialize;
 use store::OrgTx;
-use store::sync_logs::{Direction, SyncFilter};
-use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
-use super::idempotency::{Idempotency, RequiredIdempotency, Start};
-use super::json::{IMPORT_LIMIT, ValidJson, ValidPath, ValidQuery};
-use super::paging::{FiltersHash, PageRequest};
+use super::idempotency::{Idempotency, Start};
+use super::json::{ValidJson, ValidPath};
 use super::problem::ApiError;
 use super::view;
+use crate::archive::read;
 use crate::auth::{Access, OrgContext, Scope};
-use crate::ledger::Report;
+use crate::ledger::{LedgerError, Report};
 use crate::state::AppState;
-
-/// Most syncs in one import.
-const MAX_IMPORT: usize = 1_000;
 
 /// Registers the operations.
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(start_sync)
         .service(record_finished_sync)
-        .service(import_syncs)
-        .service(list_syncs)
+        .service(import::import_syncs)
+        .service(list::list_syncs)
+        // Before `/sync-logs/{id}`, which would take its word for an id.
+        .service(export::export_syncs)
+        .service(export::export_record_outcomes)
         .service(get_sync)
         .service(report_progress)
         .service(succeed_sync)
@@ -71,7 +71,11 @@ pub async fn start_sync(
         Start::Replay(answer) => return Ok(answer),
         Start::New(ticket) => ticket,
     };
-    let started = state.ledger(&mut tx, now).start(&input::start(body), context.reporter()).await?;
+    let started = state.ledger(&mut tx, now).start(&input::start(body), context.reporter()).await;
+    let started = match started {
+        Err(LedgerError::ArchivedRun(id)) => return archived_run(&state, tx, id).await,
+        other => other?,
+    };
     let (status, location) = created(started.created, started.sync.id);
     let answer = ticket.finish(&mut tx, status, location, &view::sync(&started.sync, false, None)).await?;
     tx.commit().await?;
@@ -112,132 +116,16 @@ pub async fn record_finished_sync(
         Start::New(ticket) => ticket,
     };
     let finished = input::finished(body)?;
-    let recorded = state.ledger(&mut tx, now).record_finished(&finished, context.reporter()).await?;
+    let recorded = state.ledger(&mut tx, now).record_finished(&finished, context.reporter()).await;
+    let recorded = match recorded {
+        Err(LedgerError::ArchivedRun(id)) => return archived_run(&state, tx, id).await,
+        other => other?,
+    };
     let (status, location) = created(recorded.created, recorded.sync.id);
     let answer = ticket.finish(&mut tx, status, location, &view::sync(&recorded.sync, false, None)).await?;
     tx.commit().await?;
     state.wake();
     Ok(answer)
-}
-
-/// Import many syncs that have already ended; each has its own result.
-#[utoipa::path(
-    operation_id = "importSyncs",
-    tag = "sync-logs",
-    params(("Idempotency-Key" = String, Header, description = "Makes a repeated request harmless")),
-    request_body(content = ImportRequest, example = json!({ "items": [{
-        "integration_config_id": "0198c0de-0000-7000-8000-000000000001", "connector_type": "xledger",
-        "sync_type": "accounting_push", "triggered_by": "automatic", "started_at": "2026-10-01T05:00:00Z",
-        "completed_at": "2026-10-01T05:00:05Z", "status": "success", "records_total": 31, "records_processed": 31,
-        "records_failed": 0, "client_run_id": "nightly-2026-10-01",
-    }] })),
-    responses((status = 200, description = "One result per item, in order", body = ImportResponse)),
-    security(("person" = []), ("machine" = ["syncs:write"])),
-)]
-#[post("/sync-logs/import")]
-pub async fn import_syncs(
-    state: web::Data<AppState>,
-    context: OrgContext,
-    RequiredIdempotency(idempotency): RequiredIdempotency,
-    ValidJson(body): ValidJson<ImportRequest, IMPORT_LIMIT>,
-) -> Result<HttpResponse, ApiError> {
-    context.require(Access::WriteSyncs)?;
-    input::check_number(body.items.len(), MAX_IMPORT, "/items")?;
-    let now = state.clock.now();
-    let mut tx = OrgTx::begin(&state.db, context.organization_id).await?;
-    let ticket = match idempotency.begin(&mut tx, &context, "importSyncs", &body, now).await? {
-        Start::Replay(answer) => return Ok(answer),
-        Start::New(ticket) => ticket,
-    };
-    let mut results = Vec::with_capacity(body.items.len());
-    let mut accepted = Vec::new();
-    for (index, item) in body.items.into_iter().enumerate() {
-        match input::finished(item) {
-            Ok(finished) => accepted.push((index, finished)),
-            Err(error) => results.push(refused(index, error)),
-        }
-    }
-    let (places, inputs): (Vec<usize>, Vec<_>) = accepted.into_iter().unzip();
-    let outcomes = state.ledger(&mut tx, now).import(&inputs, context.reporter()).await?;
-    for (index, outcome) in places.into_iter().zip(outcomes) {
-        results.push(match outcome {
-            Ok(started) => {
-                let status = if started.created { 201 } else { 200 };
-                ImportItem { index, status, id: Some(started.sync.id), problem: None }
-            }
-            Err(error) => refused(index, error.into()),
-        });
-    }
-    results.sort_by_key(|item| item.index);
-    let answer = ticket.finish(&mut tx, StatusCode::OK, None, &ImportResponse { items: results }).await?;
-    tx.commit().await?;
-    state.wake();
-    Ok(answer)
-}
-
-/// Which syncs a list holds.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub struct ListQuery {
-    /// Of one integration.
-    integration_config_id: Option<Uuid>,
-    /// In one of these states, separated by commas.
-    #[param(example = "failed,retried_failed")]
-    status: Option<String>,
-    /// Of one connector.
-    connector_type: Option<String>,
-    /// Of one kind.
-    sync_type: Option<String>,
-    /// Initiated in one way.
-    triggered_by: Option<String>,
-    /// Of one type of source record.
-    source_record_type: Option<String>,
-    /// Of one source record.
-    source_record_id: Option<Uuid>,
-    /// Started at or after (RFC 3339).
-    from: Option<chrono::DateTime<chrono::Utc>>,
-    /// Started before (RFC 3339).
-    to: Option<chrono::DateTime<chrono::Utc>>,
-    /// Only those a retry can (or cannot) be asked for.
-    retryable: Option<bool>,
-    /// Where to go on.
-    #[serde(skip_serializing)]
-    cursor: Option<String>,
-    /// Items of the page, 1–200; 50 if left out.
-    #[serde(skip_serializing)]
-    limit: Option<i64>,
-}
-
-/// List syncs, newest first.
-#[utoipa::path(
-    operation_id = "listSyncs",
-    tag = "sync-logs",
-    params(ListQuery),
-    responses((status = 200, description = "A page of syncs", body = Page<Sync>)),
-    security(("person" = []), ("machine" = ["syncs:read"])),
-)]
-#[get("/sync-logs")]
-pub async fn list_syncs(
-    state: web::Data<AppState>,
-    context: OrgContext,
-    ValidQuery(query): ValidQuery<ListQuery>,
-) -> Result<web::Json<Page<Sync>>, ApiError> {
-    context.require(Access::ReadSyncs)?;
-    let filters = FiltersHash::of("syncs", context.organization_id, &query);
-    let request: PageRequest = PageRequest::read(query.cursor.as_deref(), query.limit, filters)?;
-    let filter: SyncFilter = input::filter(query)?;
-    let direction = if request.is_backwards() { Direction::Newer } else { Direction::Older };
-    let mut tx = OrgTx::begin(&state.db, context.organization_id).await?;
-    let rows =
-        store::sync_logs::list(&mut tx, &filter, request.key().copied(), direction, request.fetch_limit()).await?;
-    let debug = context.has(Scope::Debug);
-    let page = request.page(rows, |sync| (sync.started_at, sync.id));
-    Ok(web::Json(Page {
-        items: page.items.iter().map(|sync| view::sync(sync, debug, None)).collect(),
-        next_cursor: page.next_cursor,
-        prev_cursor: page.prev_cursor,
-    }))
 }
 
 /// Read one sync, with the progress of its running attempt.
@@ -256,8 +144,11 @@ pub async fn get_sync(
 ) -> Result<web::Json<Sync>, ApiError> {
     context.require(Access::ReadSyncs)?;
     let mut tx = OrgTx::begin(&state.db, context.organization_id).await?;
-    let sync = store::sync_logs::find(&mut tx, id).await?.ok_or_else(ApiError::not_found)?;
-    let running = if sync.status == domain::sync_log::SyncStatus::InProgress {
+    let Some(sync) = store::sync_logs::find(&mut tx, id).await? else {
+        let sync = read::archived_sync(&state, tx, id).await?;
+        return Ok(web::Json(view::archived(&sync, context.has(Scope::Debug))));
+    };
+    let running = if sync.status == SyncStatus::InProgress {
         store::sync_attempts::find(&mut tx, sync.key(), sync.retry_count).await?
     } else {
         None
@@ -286,6 +177,7 @@ pub async fn report_progress(
     ValidJson(body): ValidJson<ReportProgress>,
 ) -> Result<web::Json<Sync>, ApiError> {
     context.require(Access::WriteSyncs)?;
+    read::refuse_archived(&state, context.organization_id, id).await?;
     let now = state.clock.now();
     let mut tx = OrgTx::begin(&state.db, context.organization_id).await?;
     let sync =
@@ -367,6 +259,7 @@ async fn finish(
     report: &Report,
 ) -> Result<HttpResponse, ApiError> {
     context.require(Access::WriteSyncs)?;
+    read::refuse_archived(state, context.organization_id, id).await?;
     let now = state.clock.now();
     let mut tx = OrgTx::begin(&state.db, context.organization_id).await?;
     let ticket = match idempotency.begin(&mut tx, context, operation, body, now).await? {
@@ -380,12 +273,14 @@ async fn finish(
     Ok(answer)
 }
 
+/// The answer for a run that is known by its runner's own name and lies in the archive.
+async fn archived_run(state: &AppState, tx: OrgTx, id: Uuid) -> Result<HttpResponse, ApiError> {
+    let sync = read::archived_sync(state, tx, id).await?;
+    let location = format!("/api/v1/sync-logs/{id}");
+    Ok(HttpResponse::Ok().insert_header((header::LOCATION, location)).json(view::archived(&sync, false)))
+}
+
 fn created(new: bool, id: Uuid) -> (StatusCode, Option<String>) {
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
     (status, Some(format!("/api/v1/sync-logs/{id}")))
-}
-
-fn refused(index: usize, error: ApiError) -> ImportItem {
-    let problem = error.into_problem();
-    ImportItem { index, status: problem.status, id: None, problem: Some(problem) }
 }

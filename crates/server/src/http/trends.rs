@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::json::{ValidPath, ValidQuery};
 use super::problem::ApiError;
+use crate::archive::read;
 use crate::auth::{Access, OrgContext};
 use crate::state::AppState;
 
@@ -73,7 +74,7 @@ pub async fn get_trends(
     }
     let mut tx = OrgTx::begin(&state.db, context.organization_id).await?;
     let config = store::integrations::find(&mut tx, id).await?.ok_or_else(ApiError::not_found)?;
-    let rows = store::trends::list(&mut tx, id, unit, from, to).await?;
+    let rows = read::trends(&state, tx, id, (unit, width), (from, to)).await?;
     let expected_from = config.created_at.min(rows.first().map_or(config.created_at, |row| row.start));
     let schedule = config.schedule.as_ref();
     Ok(web::Json(Trends {

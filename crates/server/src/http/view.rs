@@ -7,6 +7,7 @@ use api_types::sync_logs::{Attempt, Progress, RecordKey, Sync};
 use chrono::{DateTime, Utc};
 use domain::health::{HealthFacts, judge};
 use domain::integration::record_url;
+use domain::lineage::LineageJob;
 use domain::sync_log::MAX_RETRIES;
 use store::integrations::IntegrationConfig;
 use store::record_outcomes::OutcomeRow;
@@ -14,6 +15,8 @@ use store::source_records::SourceRecord;
 use store::sync_attempts::SyncAttempt;
 use store::sync_logs::SyncLog;
 use uuid::Uuid;
+
+use crate::archive::read::Found;
 
 /// A sync. `metadata` is shown only if `debug` says so.
 pub fn sync(sync: &SyncLog, debug: bool, running: Option<&SyncAttempt>) -> Sync {
@@ -47,9 +50,20 @@ pub fn sync(sync: &SyncLog, debug: bool, running: Option<&SyncAttempt>) -> Sync 
         client_run_id: sync.client_run_id.clone(),
         attempt: sync.retry_count,
         retryable: sync.status.is_terminal() && undelivered && sync.retry_count < MAX_RETRIES,
+        archived: false,
         progress: running
             .map(|attempt| Progress { records_total: attempt.records_total, records_done: attempt.records_done }),
     }
+}
+
+/// A sync that lies in the archive: it can be read, and never be retried.
+pub fn archived(sync: &SyncLog, debug: bool) -> Sync {
+    Sync { archived: true, retryable: false, ..self::sync(sync, debug, None) }
+}
+
+/// A sync, wherever it lies.
+pub fn found(found: &Found, debug: bool) -> Sync {
+    if found.archived { archived(&found.sync, debug) } else { sync(&found.sync, debug, None) }
 }
 
 /// An attempt.
@@ -111,6 +125,7 @@ pub fn integration(
     facts: &HealthFacts,
     active_sync_id: Option<Uuid>,
     open_incident_id: Option<Uuid>,
+    lineage_job: Option<LineageJob>,
     now: DateTime<Utc>,
 ) -> Integration {
     Integration {
@@ -125,6 +140,9 @@ pub fn integration(
         allow_updates: config.allow_updates,
         record_url_template: config.record_url_template.clone(),
         retry_webhook_url: config.retry_webhook_url.clone(),
+        lineage_job,
+        retry_webhook_disabled_at: config.retry_webhook_disabled_at,
+        retry_webhook_secret: None,
         created_at: config.created_at,
         updated_at: config.updated_at,
         open_incident_id,

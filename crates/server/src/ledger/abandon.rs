@@ -1,7 +1,9 @@
 //! Closing what nobody works on any more.
 
 use domain::sync_log::draft::{Completion, validate_completion};
-use domain::sync_log::{Failure, RETRY_NOT_CLAIMED, START_NOT_CLAIMED, SyncStatus, SyncWarning, Transition};
+use domain::sync_log::{
+    Failure, RETRY_NOT_CLAIMED, START_NOT_CLAIMED, SyncStatus, SyncWarning, Transition, TransitionRefused,
+};
 use store::active_syncs::ActiveSync;
 use store::sync_logs::SyncLog;
 
@@ -19,9 +21,12 @@ impl Ledger<'_> {
         }
         if active.running {
             let report = abandoned(active.attempt);
-            let started_at = self.attempt_start(&sync, active.attempt).await?;
-            let valid = validate_completion(&Completion { started_at, ..report.completion.clone() }, self.now)?;
-            self.end(sync, &report, &valid).await?;
+            let attempt = store::sync_attempts::find(self.tx, sync.key(), active.attempt)
+                .await?
+                .ok_or(TransitionRefused::NotBegun(active.attempt))?;
+            let completion = Completion { started_at: attempt.started_at, ..report.completion.clone() };
+            let valid = validate_completion(&completion, self.now)?;
+            self.end(sync, attempt, &report, &valid).await?;
             return Ok(());
         }
         match self.former_status(&sync).await? {
@@ -33,8 +38,10 @@ impl Ledger<'_> {
     async fn give_up_start(&mut self, mut sync: SyncLog) -> Result<(), LedgerError> {
         let failure = Failure::new(START_NOT_CLAIMED, "no runner claimed the sync in time");
         sync.status = state_of(&sync, None, false).apply(Transition::GiveUp)?.status;
-        sync.completed_at = Some(self.now);
-        sync.duration_ms = Some((self.now - sync.started_at).num_milliseconds());
+        // The clock may have been set back.
+        let completed_at = self.now.max(sync.started_at);
+        sync.completed_at = Some(completed_at);
+        sync.duration_ms = Some((completed_at - sync.started_at).num_milliseconds());
         sync.error_code = Some(failure.code);
         sync.error_message = Some(failure.message);
         self.settle_unclaimed(&sync).await
@@ -59,6 +66,7 @@ impl Ledger<'_> {
             store::integrations::find(self.tx, sync.integration_config_id).await?.ok_or(LedgerError::NotFound)?;
         store::sync_logs::update_ended(self.tx, sync).await?;
         store::active_syncs::delete(self.tx, sync.id).await?;
+        self.enter_for_sealing(sync.key(), None).await?;
         self.tell_sync(sync).await?;
         self.draw_consequences(sync, &config).await
     }

@@ -25,6 +25,8 @@ pub struct Claimed {
     pub config: IntegrationConfig,
     /// The attempt's number.
     pub attempt: u16,
+    /// Whether an external runner's attempt is about everything: no record of the sync is known one by one.
+    pub whole: bool,
     /// What is to be sent.
     pub records: Vec<RecordKey>,
 }
@@ -52,6 +54,8 @@ impl Ledger<'_> {
         let config =
             store::integrations::find(self.tx, sync.integration_config_id).await?.ok_or(LedgerError::NotFound)?;
         let attempt = state.retry_count;
+        // A retry that was asked for before a sync had to hold this claim waits without it.
+        self.claim_own_record(&sync).await?;
         let begun = SyncAttempt::begun(attempt, self.now.max(sync.started_at), None, active.requested_by);
         store::sync_logs::update_in_progress(self.tx, sync.key(), attempt, None).await?;
         store::sync_attempts::insert(self.tx, sync.key(), &begun).await?;
@@ -70,21 +74,26 @@ impl Ledger<'_> {
             store::sync_logs::update_records_total(self.tx, sync.key(), counts.total()).await?;
             sync.records_total = Some(counts.total());
         }
+        let whole = config.runner == Runner::External
+            && store::record_outcomes::count_sync(self.tx, sync.key()).await?.total() == 0;
         sync.status = SyncStatus::InProgress;
         sync.retry_count = attempt;
         self.tell_sync(&sync).await?;
-        Ok(Claimed { sync, config, attempt, records })
+        Ok(Claimed { sync, config, attempt, whole, records })
     }
 
-    /// The status that the latest finished attempt of a waiting sync left.
+    /// The status that a waiting sync had before its retry was asked for: what its latest finished attempt left, or that
+    /// nobody had claimed its start.
     pub(super) async fn former_status(&mut self, sync: &SyncLog) -> Result<Option<SyncStatus>, LedgerError> {
         if sync.status != SyncStatus::Pending {
             return Ok(None);
         }
         let attempt = store::sync_attempts::find(self.tx, sync.key(), sync.retry_count).await?;
-        Ok(attempt
+        let left = attempt
             .filter(|attempt| attempt.status.is_terminal())
-            .map(|attempt| SyncStatus::finished(attempt.number, attempt.status == SyncStatus::Success)))
+            .map(|attempt| SyncStatus::finished(attempt.number, attempt.status == SyncStatus::Success));
+        let given_up = sync.error_code.is_some().then_some(SyncStatus::Failed);
+        Ok(left.or(given_up))
     }
 
     async fn scope_of_first(

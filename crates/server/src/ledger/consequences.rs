@@ -3,16 +3,17 @@
 mod tell;
 
 use chrono::{DateTime, Utc};
-use domain::health::{HealthFacts, HealthSettings, RecentSync, judge, stale_at};
+use domain::health::{FailureRun, HealthFacts, HealthSettings, RecentSync, judge, stale_at};
 use domain::incident::{IncidentDecision, NotificationKind, decide_by_health};
 use domain::sync_log::SyncStatus;
 use domain::violation::Rule;
+use store::events::NewEvent;
 use store::incidents::NewIncident;
 use store::integrations::IntegrationConfig;
 use store::sync_logs::SyncLog;
 use uuid::Uuid;
 
-use super::{Ledger, LedgerError};
+use super::{Ledger, LedgerError, integration_changed};
 use tell::News;
 
 impl Ledger<'_> {
@@ -23,40 +24,50 @@ impl Ledger<'_> {
         sync: &SyncLog,
         config: &IntegrationConfig,
     ) -> Result<(), LedgerError> {
-        self.draw_consequences_of_many(std::slice::from_ref(sync), config).await
+        self.draw_consequences_of_many(std::slice::from_ref(sync), config, Vec::new()).await
     }
 
-    /// The same for several syncs of one integration.
+    /// The same for several syncs of one integration; `events` are told with it.
     pub(super) async fn draw_consequences_of_many(
         &mut self,
         syncs: &[SyncLog],
         config: &IntegrationConfig,
+        mut events: Vec<NewEvent>,
     ) -> Result<(), LedgerError> {
         let mut facts = store::health::lock(self.tx, config.id).await?;
+        let mut unsure = false;
         for sync in syncs.iter().filter(|sync| !sync.backfill) {
             if let Some(recent) = recent_of(sync) {
-                facts.record(recent);
+                unsure |= facts.record(recent) == FailureRun::Unsure;
             }
         }
-        facts.undelivered = store::health::undelivered(self.tx, config.id).await?;
-        store::health::update(self.tx, config.id, &facts, self.now).await?;
-        self.review_incident(config, &facts, syncs.last()).await?;
-        self.tell_integration(config.id).await
+        if unsure {
+            self.count_failures(config.id, &mut facts).await?;
+        }
+        let open;
+        (facts.undelivered, open) = store::health::standing(self.tx, config.id).await?;
+        let stale_at = self.next_look_at(config, &facts);
+        events.push(integration_changed(config.id));
+        store::health::update_and_tell(self.tx, config.id, &facts, stale_at, &events, self.now).await?;
+        self.review_incident(config, &facts, open, syncs.last()).await
     }
 
-    /// Opens or resolves the integration's incident, as its health says, and sets the moment at which it goes stale.
+    /// When to look again whether the light has turned red by itself.
+    fn next_look_at(&self, config: &IntegrationConfig, facts: &HealthFacts) -> Option<DateTime<Utc>> {
+        let at = next_look(facts, &config.health_settings(facts));
+        // Not yet stale at the very moment: the next sweep looks once more.
+        Some(at).filter(|at| !config.paused && *at >= self.now)
+    }
+
+    /// Opens or resolves the integration's incident, as its health says.
     async fn review_incident(
         &mut self,
         config: &IntegrationConfig,
         facts: &HealthFacts,
+        open: Option<Uuid>,
         sync: Option<&SyncLog>,
     ) -> Result<(), LedgerError> {
-        let settings = config.health_settings(facts);
-        let health = judge(facts, &settings, self.now);
-        // Not yet stale at the very moment: the next sweep looks once more.
-        let look_at = Some(next_look(facts, &settings)).filter(|at| !config.paused && *at >= self.now);
-        store::timers::set_stale_at(self.tx, config.id, look_at).await?;
-        let open = store::incidents::find_open(self.tx, config.id).await?;
+        let health = judge(facts, &config.health_settings(facts), self.now);
         match decide_by_health(facts, &config.policy, &health, open.is_some()) {
             IncidentDecision::None => Ok(()),
             IncidentDecision::Open(kind) => {
@@ -110,7 +121,10 @@ impl Ledger<'_> {
     pub async fn review_freshness(&mut self, integration_config_id: Uuid) -> Result<(), LedgerError> {
         let Some(config) = store::integrations::find(self.tx, integration_config_id).await? else { return Ok(()) };
         let facts = store::health::lock(self.tx, config.id).await?;
-        self.review_incident(&config, &facts, None).await?;
+        let stale_at = self.next_look_at(&config, &facts);
+        store::timers::set_stale_at(self.tx, config.id, stale_at).await?;
+        let open = store::incidents::find_open(self.tx, config.id).await?;
+        self.review_incident(&config, &facts, open, None).await?;
         self.tell_integration(config.id).await
     }
 
@@ -140,7 +154,7 @@ fn next_look(facts: &HealthFacts, settings: &HealthSettings) -> DateTime<Utc> {
 }
 
 /// An ended sync as the health row keeps it.
-fn recent_of(sync: &SyncLog) -> Option<RecentSync> {
+pub(super) fn recent_of(sync: &SyncLog) -> Option<RecentSync> {
     let mismatch = Rule::CountsMustAddUp.as_str();
     let too_many = Rule::RecordsFailedNotExceedTotal.as_str();
     Some(RecentSync {

@@ -1,6 +1,5 @@
 //! Ending an attempt: the one place in which a sync reaches a terminal status.
 
-use chrono::{DateTime, Utc};
 use domain::error_group::{FailedRecord, group};
 use domain::health::tolerates;
 use domain::integration::Runner;
@@ -8,9 +7,11 @@ use domain::record::OutcomeCounts;
 use domain::sync_log::draft::{Completion, ValidCompletion, count_warnings, validate_completion};
 use domain::sync_log::{
     ALL_RECORDS_FAILED, ATTEMPT_ABANDONED, Failure, PARTIAL_FAILURE, SyncStatus, SyncWarning, Transition,
+    TransitionRefused,
 };
 use store::integrations::IntegrationConfig;
 use store::record_outcomes::NewOutcome;
+use store::sync_attempts::SyncAttempt;
 use store::sync_logs::SyncLog;
 use uuid::Uuid;
 
@@ -55,7 +56,9 @@ impl Ledger<'_> {
     pub async fn finish(&mut self, sync_id: Uuid, report: &Report) -> Result<SyncLog, LedgerError> {
         let sync = self.lock_sync(sync_id).await?;
         let succeeded = report.completion.succeeded;
-        let started_at = self.attempt_start(&sync, report.attempt).await?;
+        let attempt = store::sync_attempts::find(self.tx, sync.key(), report.attempt).await?;
+        // Where there is no such attempt, the status machine refuses below.
+        let started_at = attempt.as_ref().map_or(sync.started_at, |attempt| attempt.started_at);
         let valid = validate_completion(&Completion { started_at, ..report.completion.clone() }, self.now)?;
         let state = state_of(&sync, None, false);
         let said_before = report.attempt == sync.retry_count
@@ -68,27 +71,20 @@ impl Ledger<'_> {
             return Ok(sync);
         }
         state.apply(Transition::Finish { attempt: report.attempt, succeeded })?;
-        self.end(sync, report, &valid).await
-    }
-
-    /// The start of an attempt; the sync's own if there is no such attempt, which the status machine then refuses.
-    pub(super) async fn attempt_start(&mut self, sync: &SyncLog, attempt: u16) -> Result<DateTime<Utc>, LedgerError> {
-        let attempt = store::sync_attempts::find(self.tx, sync.key(), attempt).await?;
-        Ok(attempt.map_or(sync.started_at, |attempt| attempt.started_at))
+        let attempt = attempt.ok_or(TransitionRefused::NotBegun(report.attempt))?;
+        self.end(sync, attempt, report, &valid).await
     }
 
     /// Ends the running (or abandoned) attempt of a locked sync.
     pub(super) async fn end(
         &mut self,
         mut sync: SyncLog,
+        mut attempt: SyncAttempt,
         report: &Report,
         valid: &ValidCompletion,
     ) -> Result<SyncLog, LedgerError> {
         let config =
             store::integrations::find(self.tx, sync.integration_config_id).await?.ok_or(LedgerError::NotFound)?;
-        let mut attempt = store::sync_attempts::find(self.tx, sync.key(), report.attempt)
-            .await?
-            .ok_or(domain::sync_log::TransitionRefused::NotBegun(report.attempt))?;
         self.close_open_records(&sync, &config, report.attempt).await?;
         let own = store::record_outcomes::count_attempt(self.tx, sync.key(), attempt.number).await?;
         let by_record = own.total() > 0 || config.runner == Runner::Managed;
@@ -97,7 +93,8 @@ impl Ledger<'_> {
         if !by_record && report.attempt > 0 {
             // What former attempts delivered counts too.
             let former = store::sync_attempts::list(self.tx, sync.key()).await?;
-            let delivered: i32 = former.iter().filter_map(|attempt| attempt.records_processed).sum();
+            let delivered =
+                former.iter().filter_map(|attempt| attempt.records_processed).fold(0_i32, i32::saturating_add);
             ended.processed = valid.records_processed.map(|processed| processed.saturating_add(delivered));
         }
         ended.warnings.extend(self.zero_records(&ended, &config).await?);
@@ -110,8 +107,10 @@ impl Ledger<'_> {
         }
 
         attempt.status = if ended.failure.is_none() { SyncStatus::Success } else { SyncStatus::Failed };
-        attempt.completed_at = Some(valid.completed_at);
-        attempt.duration_ms = Some((valid.completed_at - attempt.started_at).num_milliseconds());
+        // The clock may have been set back since the attempt began.
+        let completed_at = valid.completed_at.max(attempt.started_at);
+        attempt.completed_at = Some(completed_at);
+        attempt.duration_ms = Some((completed_at - attempt.started_at).num_milliseconds());
         if by_record {
             attempt.records_total = Some(own.total());
             attempt.records_done = own.total();
@@ -130,7 +129,7 @@ impl Ledger<'_> {
         store::sync_attempts::update_ended(self.tx, sync.key(), &attempt).await?;
 
         sync.status = SyncStatus::finished(report.attempt, ended.failure.is_none());
-        sync.completed_at = Some(valid.completed_at.max(sync.started_at));
+        sync.completed_at = Some(completed_at.max(sync.started_at));
         sync.duration_ms = sync.completed_at.map(|completed| (completed - sync.started_at).num_milliseconds());
         sync.records_processed = ended.processed;
         sync.records_failed = ended.failed;
@@ -144,6 +143,7 @@ impl Ledger<'_> {
         sync.warnings.extend(ended.warnings);
         store::sync_logs::update_ended(self.tx, &sync).await?;
         store::active_syncs::delete(self.tx, sync.id).await?;
+        self.enter_for_sealing(sync.key(), Some(report.attempt)).await?;
         self.tell_sync(&sync).await?;
         self.draw_consequences(&sync, &config).await?;
         Ok(sync)

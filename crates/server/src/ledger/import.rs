@@ -1,22 +1,22 @@
-//! Recording syncs that have already ended.
+//! Recording syncs that have already ended: one or a thousand, in the same few statements.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
+use domain::integration::Runner;
 use domain::record::OutcomeCounts;
 use domain::sync_log::SyncStatus;
 use domain::sync_log::draft::{Completion, Reporter, StartFacts, finished_status, validate_completion, validate_start};
 use domain::violation::{Rule, Violation};
 use store::integrations::IntegrationConfig;
 use store::record_outcomes::NewOutcome;
-use store::sync_attempts::SyncAttempt;
-use store::sync_logs::SyncLog;
+use store::source_records::Reported;
+use store::sync_logs::{ClientRun, Finished, SyncKey, SyncLog};
 use uuid::Uuid;
 
 use super::finish::Report;
 use super::outcomes::violations as outcome_violations;
 use super::start::{StartInput, Started, blank, sync_id};
-use super::{Ledger, LedgerError, earliest_start, message};
+use super::{Ledger, LedgerError, earliest_start, message, sync_changed};
 
 /// A sync that has ended, as a caller describes it.
 #[derive(Clone, Debug)]
@@ -31,137 +31,232 @@ pub struct Imported {
     pub records: Vec<NewOutcome>,
 }
 
+/// What became of a sync that was to be recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// It is new.
+    Created(Uuid),
+    /// Its runner's own name for it stands for this sync already.
+    Known(Uuid),
+}
+
+/// A sync that keeps every rule, ready to be written.
+struct Draft<'a> {
+    finished: Finished,
+    outcomes: Vec<NewOutcome>,
+    config: &'a IntegrationConfig,
+}
+
+impl Draft<'_> {
+    /// Its runner's own name for it.
+    fn run(&self) -> Option<(Uuid, &str)> {
+        let sync = &self.finished.sync;
+        Some((sync.integration_config_id, sync.client_run_id.as_deref()?))
+    }
+}
+
+type Results = Vec<Result<Recorded, LedgerError>>;
+
 impl Ledger<'_> {
     /// Records a sync that has ended, with everything that follows from it.
     pub async fn record_finished(&mut self, input: &Imported, reporter: Reporter) -> Result<Started, LedgerError> {
-        let recorded = self.record(input, reporter, &mut BTreeMap::new()).await?;
-        if recorded.created {
-            let config = store::integrations::find(self.tx, recorded.sync.integration_config_id)
-                .await?
-                .ok_or(LedgerError::NotFound)?;
-            self.tell_sync(&recorded.sync).await?;
-            self.draw_consequences(&recorded.sync, &config).await?;
+        let integration = input.start.integration_config_id;
+        let configs = store::integrations::find_many(self.tx, &[integration]).await?;
+        let (mut results, created) = self.record(std::slice::from_ref(input), reporter, &configs).await?;
+        if let Some(Recorded::Known(id)) = results.pop().transpose()? {
+            let sync = store::sync_logs::find(self.tx, id).await?.ok_or(LedgerError::ArchivedRun(id))?;
+            return Ok(Started { sync, created: false });
         }
-        Ok(recorded)
+        let sync = created.into_iter().next().ok_or(LedgerError::NotFound)?;
+        let config = configs.get(&integration).ok_or(LedgerError::NotFound)?;
+        let events = vec![sync_changed(&sync)];
+        self.draw_consequences_of_many(std::slice::from_ref(&sync), config, events).await?;
+        Ok(Started { sync, created: true })
     }
 
     /// Records many syncs that have ended; each has its own result, and a refused one takes nothing with it. What
     /// follows for an integration is drawn once.
-    pub async fn import(
-        &mut self,
-        inputs: &[Imported],
-        reporter: Reporter,
-    ) -> Result<Vec<Result<Started, LedgerError>>, LedgerError> {
-        let mut configs = BTreeMap::new();
-        let mut results = Vec::with_capacity(inputs.len());
-        let mut recorded: BTreeMap<Uuid, Vec<SyncLog>> = BTreeMap::new();
-        for input in inputs {
-            let result = match self.record(input, reporter, &mut configs).await {
-                Err(LedgerError::Store(error)) => return Err(error.into()),
-                other => other,
-            };
-            if let Ok(Started { sync, created: true }) = &result {
-                recorded.entry(sync.integration_config_id).or_default().push(sync.clone());
-            }
-            results.push(result);
+    pub async fn import(&mut self, inputs: &[Imported], reporter: Reporter) -> Result<Results, LedgerError> {
+        let mut wanted: Vec<Uuid> = inputs.iter().map(|input| input.start.integration_config_id).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let configs = store::integrations::find_many(self.tx, &wanted).await?;
+        let (results, created) = self.record(inputs, reporter, &configs).await?;
+        let mut by_integration: BTreeMap<Uuid, Vec<SyncLog>> = BTreeMap::new();
+        for sync in created {
+            by_integration.entry(sync.integration_config_id).or_default().push(sync);
         }
-        for (integration, syncs) in recorded {
-            if let Some(Some(config)) = configs.get(&integration) {
-                let config = config.clone();
-                self.draw_consequences_of_many(&syncs, &config).await?;
+        for (integration, syncs) in by_integration {
+            if let Some(config) = configs.get(&integration) {
+                self.draw_consequences_of_many(&syncs, config, Vec::new()).await?;
             }
         }
         Ok(results)
     }
 
+    /// Checks every sync by itself and writes those that keep every rule. Returns one result for each, and the syncs that
+    /// are new.
     async fn record(
         &mut self,
-        input: &Imported,
+        inputs: &[Imported],
         reporter: Reporter,
-        configs: &mut BTreeMap<Uuid, Option<IntegrationConfig>>,
-    ) -> Result<Started, LedgerError> {
-        let integration = input.start.integration_config_id;
-        let config = match configs.entry(integration) {
-            Entry::Occupied(known) => known.get().clone(),
-            Entry::Vacant(place) => place.insert(store::integrations::find(self.tx, integration).await?).clone(),
-        };
-        let facts = StartFacts {
-            integration: config.as_ref().map(|config| config.connector_type),
-            reporter,
-            earliest: earliest_start(self.now),
-            now: self.now,
-        };
-        let mut found = Vec::new();
-        let start = validate_start(&input.start.draft, &facts).map_err(|broken| found.extend(broken)).ok();
-        let succeeded = finished_status(input.status);
-        if succeeded.is_none() {
-            found.push(Violation::new(Rule::UnknownValue, "/status", "a finished sync is success or failed"));
+        configs: &BTreeMap<Uuid, IntegrationConfig>,
+    ) -> Result<(Results, Vec<SyncLog>), LedgerError> {
+        let facts = StartFacts { integration: None, reporter, earliest: earliest_start(self.now), now: self.now };
+        let drafts: Vec<Result<Draft<'_>, LedgerError>> =
+            inputs.iter().map(|input| draft(input, configs.get(&input.start.integration_config_id), facts)).collect();
+        let drafts = self.refuse_closed_months(drafts).await?;
+        let known = self.claim_runs(drafts.iter().flatten()).await?;
+        let mut created = Vec::with_capacity(drafts.len());
+        let mut results = Results::with_capacity(drafts.len());
+        for draft in drafts {
+            results.push(draft.map(|draft| {
+                let own = draft.finished.sync.id;
+                let named = draft.run().and_then(|(integration, run)| known.get(&(integration, run.to_owned())));
+                match named {
+                    Some(id) if *id != own => Recorded::Known(*id),
+                    _ => {
+                        created.push(draft);
+                        Recorded::Created(own)
+                    }
+                }
+            }));
         }
-        let started_at = start.as_ref().map_or(facts.earliest, |start| start.started_at);
-        let completion =
-            Completion { started_at, succeeded: succeeded.unwrap_or(false), ..input.report.completion.clone() };
-        let valid = validate_completion(&completion, self.now).map_err(|broken| found.extend(broken)).ok();
-        found.extend(outcome_violations(&input.records, "/records"));
-        let (Some(start), Some(valid), Some(config), true) = (start, valid, config, found.is_empty()) else {
-            return Err(found.into());
-        };
-
-        let id = sync_id(start.started_at);
-        if let Some(known) = self.claim_client_run(&input.start, id).await? {
-            return Ok(Started { sync: known, created: false });
-        }
-        let counts = OutcomeCounts::of(input.records.iter().map(|new| new.outcome.after_abandonment()));
-        let ended = super::finish::ended(
-            &config,
-            &completion,
-            &valid,
-            (!input.records.is_empty()).then_some(counts),
-            start.records_total,
-        );
-        let mut warnings: Vec<_> = input.report.warnings.iter().map(message::storable_warning).collect();
-        warnings.extend(ended.warnings);
-        let duration_ms = Some((valid.completed_at - start.started_at).num_milliseconds());
-        let sync = SyncLog {
-            status: SyncStatus::finished(0, ended.failure.is_none()),
-            records_total: ended.total,
-            records_processed: ended.processed,
-            records_failed: ended.failed,
-            error_code: ended.failure.as_ref().map(|failure| failure.code.clone()),
-            error_message: ended.failure.as_ref().map(|failure| failure.message.clone()),
-            triggered_by_user_id: start.triggered_by_user_id,
-            external_reference_id: completion.external_reference_id.clone(),
-            request_payload_hash: completion.request_payload_hash.clone(),
-            http_status_code: valid.http_status_code,
-            duration_ms,
-            completed_at: Some(valid.completed_at),
-            warnings,
-            ..blank(&config, id, start.started_at, SyncStatus::Success, &input.start)
-        };
-        store::sync_logs::insert(self.tx, &sync).await?;
-        let attempt = SyncAttempt {
-            status: if ended.failure.is_none() { SyncStatus::Success } else { SyncStatus::Failed },
-            completed_at: sync.completed_at,
-            duration_ms,
-            records_processed: sync.records_processed,
-            records_failed: sync.records_failed,
-            records_skipped: ended.by_record.then_some(counts.skipped),
-            records_unknown: ended.by_record.then_some(counts.unknown),
-            records_not_attempted: ended.by_record.then_some(counts.not_attempted),
-            records_done: counts.total(),
-            error_code: sync.error_code.clone(),
-            error_message: sync.error_message.clone(),
-            http_status_code: sync.http_status_code,
-            ..SyncAttempt::begun(0, sync.started_at, sync.records_total, None)
-        };
-        store::sync_attempts::insert(self.tx, sync.key(), &attempt).await?;
-        if !input.records.is_empty() {
-            let closed: Vec<NewOutcome> = input
-                .records
-                .iter()
-                .map(|new| NewOutcome { outcome: new.outcome.after_abandonment(), ..new.clone() })
-                .collect();
-            self.write_outcomes(&sync, 0, !sync.backfill, &closed).await?;
-        }
-        Ok(Started { sync, created: true })
+        self.write(&created).await?;
+        let keys: Vec<SyncKey> = created.iter().map(|draft| draft.finished.sync.key()).collect();
+        self.enter_many_for_sealing(&keys).await?;
+        Ok((results, created.into_iter().map(|draft| draft.finished.sync).collect()))
     }
+
+    /// Months that lie in the archive take no more syncs.
+    async fn refuse_closed_months<'a>(
+        &mut self,
+        drafts: Vec<Result<Draft<'a>, LedgerError>>,
+    ) -> Result<Vec<Result<Draft<'a>, LedgerError>>, LedgerError> {
+        let mut open = Vec::with_capacity(drafts.len());
+        for draft in drafts {
+            let started_at = draft.as_ref().ok().map(|draft| draft.finished.sync.started_at);
+            let closed = match started_at {
+                Some(started_at) => self.closed_month(started_at).await?,
+                None => None,
+            };
+            open.push(closed.map_or(draft, |closed| Err(vec![closed].into())));
+        }
+        Ok(open)
+    }
+
+    /// The sync that each runner's own name stands for, be it of this call or of an earlier one. Of several drafts with
+    /// one name the first has it.
+    async fn claim_runs<'a>(
+        &mut self,
+        drafts: impl Iterator<Item = &'a Draft<'a>>,
+    ) -> Result<BTreeMap<(Uuid, String), Uuid>, LedgerError> {
+        let mut first: BTreeMap<(Uuid, &str), Uuid> = BTreeMap::new();
+        for draft in drafts {
+            if let Some(run) = draft.run() {
+                first.entry(run).or_insert(draft.finished.sync.id);
+            }
+        }
+        if first.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let runs: Vec<ClientRun<'_>> = first
+            .iter()
+            .map(|((integration_config_id, client_run_id), sync_id)| ClientRun {
+                integration_config_id: *integration_config_id,
+                client_run_id,
+                sync_id: *sync_id,
+            })
+            .collect();
+        let earlier = store::sync_logs::claim_client_runs(self.tx, &runs).await?;
+        let mut known: BTreeMap<(Uuid, String), Uuid> =
+            first.into_iter().map(|((integration, run), id)| ((integration, run.to_owned()), id)).collect();
+        known.extend(earlier);
+        Ok(known)
+    }
+
+    /// Writes new syncs with their attempts, and what they say of records.
+    async fn write(&mut self, drafts: &[Draft<'_>]) -> Result<(), LedgerError> {
+        if drafts.is_empty() {
+            return Ok(());
+        }
+        let finished: Vec<&Finished> = drafts.iter().map(|draft| &draft.finished).collect();
+        store::sync_logs::insert_finished(self.tx, &finished).await?;
+        let outcomes: Vec<_> = drafts
+            .iter()
+            .flat_map(|draft| draft.outcomes.iter().map(|outcome| (draft.finished.sync.key(), outcome)))
+            .collect();
+        if outcomes.is_empty() {
+            return Ok(());
+        }
+        store::record_outcomes::insert_imported(self.tx, &outcomes, self.now).await?;
+        let reported = drafts.iter().filter(|draft| draft.config.runner == Runner::External).flat_map(|draft| {
+            let sync = &draft.finished.sync;
+            draft.outcomes.iter().map(|outcome| Reported {
+                integration_config_id: sync.integration_config_id,
+                sync_id: sync.id,
+                outcome,
+                latest: !sync.backfill,
+            })
+        });
+        Ok(store::source_records::upsert_reported_many(self.tx, reported, self.now).await?)
+    }
+}
+
+/// Checks everything about a sync that has ended; `facts` lack its integration.
+fn draft<'a>(
+    input: &Imported,
+    config: Option<&'a IntegrationConfig>,
+    facts: StartFacts,
+) -> Result<Draft<'a>, LedgerError> {
+    let facts = StartFacts { integration: config.map(|config| config.connector_type), ..facts };
+    let mut found = Vec::new();
+    let start = validate_start(&input.start.draft, &facts).map_err(|broken| found.extend(broken)).ok();
+    let succeeded = finished_status(input.status);
+    if succeeded.is_none() {
+        found.push(Violation::new(Rule::UnknownValue, "/status", "a finished sync is success or failed"));
+    }
+    // As it was reported, like the end that it is compared with; of one that is refused anyway nothing more is said.
+    let reported = input.start.draft.started_at.unwrap_or(facts.now);
+    let started_at = if start.is_some() { reported } else { facts.earliest };
+    let completion =
+        Completion { started_at, succeeded: succeeded.unwrap_or(false), ..input.report.completion.clone() };
+    let valid = validate_completion(&completion, facts.now).map_err(|broken| found.extend(broken)).ok();
+    found.extend(outcome_violations(&input.records, "/records"));
+    let (Some(start), Some(valid), Some(config), true) = (start, valid, config, found.is_empty()) else {
+        return Err(found.into());
+    };
+
+    let counts = OutcomeCounts::of(input.records.iter().map(|new| new.outcome.after_abandonment()));
+    let told = (!input.records.is_empty()).then_some(counts);
+    let ended = super::finish::ended(config, &completion, &valid, told, start.records_total);
+    let by_record = ended.by_record.then_some(counts);
+    let mut warnings: Vec<_> = input.report.warnings.iter().map(message::storable_warning).collect();
+    warnings.extend(ended.warnings);
+    let (error_code, error_message) = ended.failure.map(|failure| (failure.code, failure.message)).unzip();
+    let sync = SyncLog {
+        status: SyncStatus::finished(0, error_code.is_none()),
+        records_total: ended.total,
+        records_processed: ended.processed,
+        records_failed: ended.failed,
+        error_code,
+        error_message,
+        triggered_by_user_id: start.triggered_by_user_id,
+        external_reference_id: completion.external_reference_id,
+        request_payload_hash: completion.request_payload_hash,
+        http_status_code: valid.http_status_code,
+        duration_ms: Some((valid.completed_at - start.started_at).num_milliseconds()),
+        completed_at: Some(valid.completed_at),
+        warnings,
+        ..blank(config, sync_id(start.started_at), start.started_at, SyncStatus::Success, &input.start)
+    };
+    let finished = Finished {
+        sync,
+        records_done: counts.total(),
+        records_skipped: by_record.map(|counts| counts.skipped),
+        records_unknown: by_record.map(|counts| counts.unknown),
+        records_not_attempted: by_record.map(|counts| counts.not_attempted),
+    };
+    let closed = |new: &NewOutcome| NewOutcome { outcome: new.outcome.after_abandonment(), ..new.clone() };
+    Ok(Draft { finished, outcomes: input.records.iter().map(closed).collect(), config })
 }

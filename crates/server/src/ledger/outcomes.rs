@@ -24,7 +24,7 @@ pub struct Appended {
     pub accepted: usize,
     /// Outcomes that said what was known already.
     pub unchanged: usize,
-    /// Records that another sync has under way; they must not be sent.
+    /// Records that must not be sent: another sync has them under way, or the attempt they were to go out in has ended.
     pub already_active: Vec<RecordKey>,
     /// The latest attempt's number, if the report came from an earlier one. The outcomes are kept all the same.
     pub superseded_by: Option<u16>,
@@ -43,12 +43,28 @@ impl Ledger<'_> {
         if !violations.is_empty() {
             return Err(violations.into());
         }
-        if attempt > sync.retry_count || sync.status == SyncStatus::Pending {
-            return Err(TransitionRefused::NotBegun(attempt).into());
-        }
         let latest = attempt == sync.retry_count;
         let running = latest && sync.status == SyncStatus::InProgress;
-        let already_active = if running { self.claim_reported(&sync, &mut outcomes).await? } else { Vec::new() };
+        // While a retry waits, the attempt before it may still say what really happened: what it delivered is not sent
+        // again. A start that nobody claimed has no attempt to report for.
+        if attempt > sync.retry_count
+            || (!running && store::sync_attempts::find(self.tx, sync.key(), attempt).await?.is_none())
+        {
+            return Err(TransitionRefused::NotBegun(attempt).into());
+        }
+        let already_active = if running {
+            self.claim_reported(&sync, &mut outcomes).await?
+        } else {
+            // Nothing is queued or on its way in an attempt that has ended: nobody would ever close it, and no claim
+            // keeps others from sending the record.
+            let begun = outcomes.iter_mut().filter(|new| !new.outcome.is_final());
+            begun
+                .map(|new| {
+                    new.outcome = new.outcome.after_abandonment();
+                    new.key.clone()
+                })
+                .collect()
+        };
         let reported = outcomes.len();
         let taken = self.write_outcomes(&sync, attempt, latest, &outcomes).await?;
         if running {
@@ -56,6 +72,10 @@ impl Ledger<'_> {
             let done = counts.total() - counts.open;
             store::sync_attempts::update_progress(self.tx, sync.key(), attempt, None, Some(done)).await?;
             store::active_syncs::extend(self.tx, sync_id, attempt, None, self.now).await?;
+        } else if taken > 0 {
+            // No end of the attempt is still to come that would count anew.
+            self.count_after_the_end(&sync).await?;
+            self.enter_for_sealing(sync.key(), Some(attempt)).await?;
         }
         self.tell_sync(&sync).await?;
         Ok(Appended {
@@ -164,7 +184,7 @@ fn check_texts(new: &NewOutcome, at: &dyn Fn(&str) -> String, found: &mut Vec<Vi
 pub(super) fn money(amount: Option<Decimal>, currency: Option<&str>, base: &str) -> Vec<Violation> {
     let mut found = Vec::new();
     if let Some(amount) = amount {
-        if amount.normalize().scale() > 4 {
+        if amount.scale() > 4 {
             found.push(Violation::new(Rule::InvalidFormat, format!("{base}/amount"), "at most four decimals"));
         }
         if amount.abs() >= Decimal::from(100_000_000_000_000_i64) {

@@ -22,13 +22,18 @@ impl Ledger<'_> {
     /// What a retry would do now.
     pub async fn preview_retry(&mut self, sync_id: Uuid) -> Result<RetryPreview, LedgerError> {
         let sync = store::sync_logs::find(self.tx, sync_id).await?.ok_or(LedgerError::NotFound)?;
-        self.preview_of(&sync).await
-    }
-
-    async fn preview_of(&mut self, sync: &SyncLog) -> Result<RetryPreview, LedgerError> {
         let config =
             store::integrations::find(self.tx, sync.integration_config_id).await?.ok_or(LedgerError::NotFound)?;
-        let safe = repeat_safe(&config);
+        self.preview_of(&sync, &config).await
+    }
+
+    /// What a retry of a sync of this integration would do now.
+    pub(super) async fn preview_of(
+        &mut self,
+        sync: &SyncLog,
+        config: &IntegrationConfig,
+    ) -> Result<RetryPreview, LedgerError> {
+        let safe = repeat_safe(config);
         let candidates = store::record_outcomes::retry_candidates(self.tx, sync.key(), config.id, safe).await?;
         Ok(RetryPreview::of(candidates.iter().map(|(_, candidate)| candidate)))
     }
@@ -36,13 +41,15 @@ impl Ledger<'_> {
     /// Asks for a retry: the sync waits for a runner. Of two that ask at once, one is told that it is under way.
     pub async fn request_retry(&mut self, sync_id: Uuid, user_id: Option<Uuid>) -> Result<SyncLog, LedgerError> {
         let mut sync = self.lock_sync(sync_id).await?;
-        let retryable = self.has_something_to_retry(&sync).await?;
+        // Held: whoever sets a webhook address meanwhile finds this retry among those that wait.
+        let config =
+            store::integrations::find_held(self.tx, sync.integration_config_id).await?.ok_or(LedgerError::NotFound)?;
+        let records = self.preview_of(&sync, &config).await?.records;
+        let retryable = records > 0 || self.failed_before_any_record(&sync).await?;
         let state = match state_of(&sync, None, retryable).apply(Transition::RequestRetry) {
             Err(TransitionRefused::AlreadyActive) => return Err(LedgerError::AlreadyActive(sync.id)),
             other => other?,
         };
-        let config =
-            store::integrations::find(self.tx, sync.integration_config_id).await?.ok_or(LedgerError::NotFound)?;
         store::sync_logs::update_pending(self.tx, sync.key()).await?;
         let lease = Duration::hours(UNCLAIMED_HOURS);
         let active = ActiveSync {
@@ -58,6 +65,8 @@ impl Ledger<'_> {
             lease_expires_at: self.now + lease,
         };
         store::active_syncs::insert(self.tx, &active, self.now).await?;
+        self.announce_retry(&sync, &config, active.attempt, records).await?;
+        self.claim_own_record(&sync).await?;
         sync.status = SyncStatus::Pending;
         sync.completed_at = None;
         sync.duration_ms = None;
@@ -66,11 +75,8 @@ impl Ledger<'_> {
         Ok(sync)
     }
 
-    /// Records that can be sent again; or, of a sync that failed before any record was in scope, everything.
-    async fn has_something_to_retry(&mut self, sync: &SyncLog) -> Result<bool, LedgerError> {
-        if self.preview_of(sync).await?.records > 0 {
-            return Ok(true);
-        }
+    /// Whether a sync failed before any record was in scope, so that everything is to be sent.
+    async fn failed_before_any_record(&mut self, sync: &SyncLog) -> Result<bool, LedgerError> {
         let counts = store::record_outcomes::count_sync(self.tx, sync.key()).await?;
         Ok(counts.total() == 0 && sync.status.is_failure())
     }

@@ -54,6 +54,9 @@ impl Ledger<'_> {
             now: self.now,
         };
         let valid = validate_start(&input.draft, &facts)?;
+        if let Some(closed) = self.closed_month(valid.started_at).await? {
+            return Err(vec![closed].into());
+        }
         let Some(config) = config else { return Err(LedgerError::NotFound) };
         let id = sync_id(valid.started_at);
         if let Some(known) = self.claim_client_run(input, id).await? {
@@ -89,7 +92,9 @@ impl Ledger<'_> {
         let Some(run) = &input.draft.client_run_id else { return Ok(None) };
         match store::sync_logs::claim_client_run(self.tx, input.integration_config_id, run, id).await? {
             None => Ok(None),
-            Some(known) => store::sync_logs::find(self.tx, known).await?.map(Some).ok_or(LedgerError::NotFound),
+            Some(known) => {
+                store::sync_logs::find(self.tx, known).await?.map(Some).ok_or(LedgerError::ArchivedRun(known))
+            }
         }
     }
 
@@ -115,6 +120,11 @@ impl Ledger<'_> {
             lease_expires_at: self.now + lease,
         };
         store::active_syncs::insert(self.tx, &active, self.now).await?;
+        self.claim_own_record(sync).await
+    }
+
+    /// Claims the source record that a sync is about, where it is about one.
+    pub(super) async fn claim_own_record(&mut self, sync: &SyncLog) -> Result<(), LedgerError> {
         let (Some(kind), Some(id)) = (&sync.source_record_type, sync.source_record_id) else { return Ok(()) };
         let key = RecordKey { source_record_type: kind.clone(), source_record_id: id };
         let claimed =

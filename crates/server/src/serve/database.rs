@@ -77,10 +77,15 @@ fn as_role(superuser_url: &str, role: &str, password: &str) -> anyhow::Result<St
 
 /// The password in the application role's address, which `migrate` gives the role.
 pub fn app_password(url: &str) -> Option<String> {
+    role_password(url, migrate::APP)
+}
+
+/// The password in a role's address, if the address is that role's.
+pub fn role_password(url: &str, role: &str) -> Option<String> {
     let url: Url = url.parse().ok()?;
     let pair = format!("x={}", url.password()?.replace('+', "%2B"));
     let password = url::form_urlencoded::parse(pair.as_bytes()).next()?.1.into_owned();
-    (url.username() == migrate::APP).then_some(password)
+    (url.username() == role).then_some(password)
 }
 
 #[cfg(test)]

@@ -120,8 +120,14 @@ pub(super) async fn record(
     store::source_records::settle(&mut tx, config.id, &settled, config.allow_updates, now).await?;
     store::record_outcomes::upsert(&mut tx, sync.key(), claimed.attempt, &outcomes, now).await?;
     let done = i32::try_from(outcomes.len()).unwrap_or(i32::MAX);
-    store::sync_attempts::add_done(&mut tx, sync.key(), claimed.attempt, done).await?;
-    state.ledger(&mut tx, now).tell_sync(sync).await?;
+    let runs = store::sync_attempts::add_done(&mut tx, sync.key(), claimed.attempt, done).await?;
+    let mut ledger = state.ledger(&mut tx, now);
+    ledger.tell_sync(sync).await?;
+    if !runs {
+        // Closed as abandoned meanwhile: its outcomes change after they were counted and sealed.
+        ledger.enter_for_sealing(sync.key(), Some(claimed.attempt)).await?;
+        ledger.count_late_answers(sync, claimed.attempt).await?;
+    }
     tx.commit().await?;
     Ok(())
 }

@@ -1,10 +1,14 @@
 //! What time alone brings about: leases that ran out, schedules that are due, integrations that went stale.
 
-use chrono::Datelike as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::{Datelike as _, NaiveDate, TimeDelta};
 use domain::sync_log::draft::Reporter;
 use store::active_syncs::ActiveSync;
 use store::timers::Due;
 use store::{OrgTx, PlainTx, StoreError};
+use tokio::sync::Mutex;
 
 use crate::http::problem::Chain;
 use crate::ledger::LedgerError;
@@ -12,6 +16,9 @@ use crate::state::AppState;
 
 /// Most items of one sweep; the rest comes with the next.
 const LIMIT: i64 = 200;
+
+/// How long a webhook that has been settled is kept: far longer than its retry can wait.
+const WEBHOOKS_KEPT: TimeDelta = TimeDelta::days(30);
 
 /// One look at everything.
 pub(super) async fn sweep(state: AppState) {
@@ -111,12 +118,62 @@ fn report(result: Result<(), LedgerError>, what: &str) -> Result<(), StoreError>
     }
 }
 
-/// Makes the ledger's partitions ahead of time.
-pub(super) async fn ensure_partitions(state: AppState) {
-    let today = state.clock.now().date_naive();
-    match state.db.ensure_partitions(today).await {
+/// Deletes webhooks that were settled long ago, of one organization after the other.
+pub(super) async fn purge_webhooks(state: AppState) {
+    let before = state.clock.now() - WEBHOOKS_KEPT;
+    let purged = async {
+        let organizations = {
+            let mut tx = PlainTx::begin(&state.db).await?;
+            store::timers::organizations(&mut tx).await?
+        };
+        let mut purged = 0;
+        for organization_id in organizations {
+            let mut tx = OrgTx::begin(&state.db, organization_id).await?;
+            purged += store::webhooks::purge(&mut tx, before).await?;
+            tx.commit().await?;
+        }
+        Ok::<_, StoreError>(purged)
+    };
+    match purged.await {
         Ok(0) => {}
-        Ok(made) => tracing::info!(made, year = today.year(), month = today.month(), "partitions were made"),
-        Err(error) => tracing::error!(error = %Chain(&error), "partitions could not be made"),
+        Ok(purged) => tracing::info!(purged, "settled webhooks were deleted"),
+        Err(error) => tracing::warn!(error = %Chain(&error), "settled webhooks could not be deleted"),
+    }
+}
+
+/// How long after a failure partitions are tried again.
+const PARTITION_PATIENCE: Duration = Duration::from_mins(1);
+
+/// The day for which the ledger's partitions were made last, and when they may be tried again.
+#[derive(Debug)]
+pub(super) struct PartitionsMade {
+    day: Option<NaiveDate>,
+    not_before: Instant,
+}
+
+impl Default for PartitionsMade {
+    fn default() -> Self {
+        Self { day: None, not_before: Instant::now() }
+    }
+}
+
+/// Makes the ledger's partitions ahead of time, once a day.
+pub(super) async fn ensure_partitions(state: AppState, made: Arc<Mutex<PartitionsMade>>) {
+    let mut made = made.lock().await;
+    let today = state.clock.now().date_naive();
+    if made.day == Some(today) || Instant::now() < made.not_before {
+        return;
+    }
+    match state.db.ensure_partitions(today).await {
+        Ok(new) => {
+            made.day = Some(today);
+            if new > 0 {
+                tracing::info!(new, year = today.year(), month = today.month(), "partitions were made");
+            }
+        }
+        Err(error) => {
+            made.not_before = Instant::now() + PARTITION_PATIENCE;
+            tracing::error!(error = %Chain(&error), "partitions could not be made");
+        }
     }
 }

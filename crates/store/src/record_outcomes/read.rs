@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use domain::record::{RecordError, RecordOutcome, RecordState, Resolution};
-use domain::retry::RetryCandidate;
 use rust_decimal::Decimal;
 use sqlx::types::Json;
+use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use crate::database::OrgTx;
@@ -107,49 +107,14 @@ impl TryFrom<Row> for OutcomeRow {
 pub struct OutcomeFilter {
     /// With one of these outcomes; empty: with any.
     pub outcomes: Vec<RecordOutcome>,
+    /// With an error of this code among its errors.
+    pub error_code: Option<String>,
     /// Of one record.
     pub record: Option<RecordKey>,
     /// Only records after this one, in the list's order (type, then id).
     pub after: Option<RecordKey>,
     /// Only records before this one; the list then runs backwards.
     pub before: Option<RecordKey>,
-}
-
-macro_rules! latest_sql {
-    ($order:literal) => {
-        concat!(
-            "
-            SELECT latest.*, source_records.state,
-                   coalesce(coalesce(next_payload_hash, payload_hash) <> sent_hash, false) AS changed,
-                   source_records.resolution, source_records.resolution_reason, source_records.resolution_reference,
-                   users.name AS resolved_by, source_records.resolved_at
-            FROM (
-                SELECT DISTINCT ON (source_record_type, source_record_id)
-                       source_record_type, source_record_id, attempt_number, outcome, errors, http_status_code,
-                       external_reference_id, request_payload_hash, label, amount, currency, updated_at
-                FROM sync_record_outcomes
-                WHERE organization_id = $1 AND sync_started_at = $2 AND sync_id = $3
-                    AND ($6::text IS NULL OR (source_record_type, source_record_id) = ($6, $7))
-                    AND ($8::text IS NULL OR (source_record_type, source_record_id) > ($8, $9))
-                    AND ($10::text IS NULL OR (source_record_type, source_record_id) < ($10, $11))
-                ORDER BY source_record_type, source_record_id, attempt_number DESC
-            ) latest
-            -- One look-up per record whatever the planner believes: on a table not yet analyzed it would compare every
-            -- outcome with every record. OFFSET keeps it from undoing this.
-            LEFT JOIN LATERAL (
-                SELECT * FROM source_records
-                WHERE source_records.organization_id = $1 AND source_records.integration_config_id = $4
-                    AND source_records.source_record_type = latest.source_record_type
-                    AND source_records.source_record_id = latest.source_record_id
-                OFFSET 0
-            ) AS source_records ON true
-            LEFT JOIN users ON users.id = source_records.resolved_by
-            WHERE cardinality($5::text[]) = 0 OR latest.outcome = ANY($5)
-            ",
-            $order,
-            " LIMIT $12"
-        )
-    };
 }
 
 /// Up to `limit` records of a sync by their latest outcome, ordered by type and id.
@@ -160,26 +125,75 @@ pub async fn list(
     filter: &OutcomeFilter,
     limit: i64,
 ) -> Result<Vec<OutcomeRow>, StoreError> {
-    const FORWARDS: &str = latest_sql!("ORDER BY latest.source_record_type, latest.source_record_id");
-    const BACKWARDS: &str = latest_sql!("ORDER BY latest.source_record_type DESC, latest.source_record_id DESC");
-    let organization_id = tx.organization_id();
-    let words: Vec<&str> = filter.outcomes.iter().map(|outcome| outcome.as_str()).collect();
-    let rows: Vec<Row> = sqlx::query_as(if filter.before.is_some() { BACKWARDS } else { FORWARDS })
-        .bind(organization_id)
-        .bind(sync.started_at)
-        .bind(sync.id)
-        .bind(integration_config_id)
-        .bind(words)
-        .bind(filter.record.as_ref().map(|key| &key.source_record_type))
-        .bind(filter.record.as_ref().map(|key| key.source_record_id))
-        .bind(filter.after.as_ref().map(|key| &key.source_record_type))
-        .bind(filter.after.as_ref().map(|key| key.source_record_id))
-        .bind(filter.before.as_ref().map(|key| &key.source_record_type))
-        .bind(filter.before.as_ref().map(|key| key.source_record_id))
-        .bind(limit)
-        .fetch_all(tx.conn())
-        .await?;
+    let mut query = statement(tx.organization_id(), sync, integration_config_id, filter, limit);
+    let rows: Vec<Row> = query.build_query_as().fetch_all(tx.conn()).await?;
     rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// Only what the filter asks for stands in the statement, so that the primary key leads straight to the page's first
+/// record whatever plan the database keeps.
+fn statement(
+    organization_id: Uuid,
+    sync: SyncKey,
+    integration_config_id: Uuid,
+    filter: &OutcomeFilter,
+    limit: i64,
+) -> QueryBuilder<Postgres> {
+    let mut query = QueryBuilder::new(
+        "
+        SELECT latest.*, source_records.state,
+               coalesce(coalesce(next_payload_hash, payload_hash) <> sent_hash, false) AS changed,
+               source_records.resolution, source_records.resolution_reason, source_records.resolution_reference,
+               users.name AS resolved_by, source_records.resolved_at
+        FROM (
+            SELECT DISTINCT ON (source_record_type, source_record_id)
+                   organization_id, source_record_type, source_record_id, attempt_number, outcome, errors,
+                   http_status_code, external_reference_id, request_payload_hash, label, amount, currency, updated_at
+            FROM sync_record_outcomes
+            WHERE organization_id = ",
+    );
+    query.push_bind(organization_id).push(" AND sync_started_at = ").push_bind(sync.started_at);
+    query.push(" AND sync_id = ").push_bind(sync.id);
+    let bounds = [(&filter.record, " = ("), (&filter.after, " > ("), (&filter.before, " < (")];
+    for (key, comparison) in bounds {
+        if let Some(key) = key {
+            query.push(" AND (source_record_type, source_record_id)").push(comparison);
+            query.push_bind(key.source_record_type.clone()).push(", ").push_bind(key.source_record_id).push(")");
+        }
+    }
+    let order = if filter.before.is_some() { " DESC" } else { "" };
+    query.push(format_args!(
+        "
+            ORDER BY source_record_type{order}, source_record_id{order}, attempt_number DESC
+        ) latest
+        -- One look-up per record whatever the planner believes: on a table not yet analyzed it would compare every
+        -- outcome with every record. OFFSET keeps it from undoing this.
+        LEFT JOIN LATERAL (
+            SELECT * FROM source_records
+            WHERE source_records.organization_id = latest.organization_id
+                AND source_records.source_record_type = latest.source_record_type
+                AND source_records.source_record_id = latest.source_record_id
+                AND source_records.integration_config_id = "
+    ));
+    query.push_bind(integration_config_id);
+    query.push(
+        "
+            OFFSET 0
+        ) AS source_records ON true
+        LEFT JOIN users ON users.id = source_records.resolved_by
+        WHERE true",
+    );
+    if !filter.outcomes.is_empty() {
+        let words: Vec<&str> = filter.outcomes.iter().map(|outcome| outcome.as_str()).collect();
+        query.push(format_args!(" AND latest.outcome IN ('{}')", words.join("', '")));
+    }
+    if let Some(code) = &filter.error_code {
+        query.push(" AND latest.errors @> jsonb_build_array(jsonb_build_object('code', ");
+        query.push_bind(code.clone()).push("::text))");
+    }
+    query.push(format_args!(" ORDER BY latest.source_record_type{order}, latest.source_record_id{order} LIMIT "));
+    query.push_bind(limit);
+    query
 }
 
 /// One record's latest outcome in a sync.
@@ -202,157 +216,4 @@ pub async fn failed(
 ) -> Result<Vec<OutcomeRow>, StoreError> {
     let filter = OutcomeFilter { outcomes: vec![RecordOutcome::Failed], ..OutcomeFilter::default() };
     list(tx, sync, integration_config_id, &filter, limit).await
-}
-
-/// What the domain needs to decide about each undelivered record of a sync.
-pub async fn retry_candidates(
-    tx: &mut OrgTx,
-    sync: SyncKey,
-    integration_config_id: Uuid,
-    repeat_safe: bool,
-) -> Result<Vec<(RecordKey, RetryCandidate)>, StoreError> {
-    #[derive(sqlx::FromRow)]
-    struct Candidate {
-        source_record_type: String,
-        source_record_id: Uuid,
-        outcome: String,
-        state: Option<String>,
-        changed: bool,
-        claimed: bool,
-    }
-    let organization_id = tx.organization_id();
-    let rows: Vec<Candidate> = sqlx::query_as(
-        "
-        SELECT latest.source_record_type, latest.source_record_id, latest.outcome, source_records.state,
-               coalesce(coalesce(next_payload_hash, payload_hash) <> sent_hash, false) AS changed,
-               EXISTS (
-                   SELECT FROM sync_claims
-                   JOIN integration_configs
-                       ON integration_configs.organization_id = sync_claims.organization_id
-                       AND integration_configs.id = $4
-                       AND integration_configs.connector_type = sync_claims.connector_type
-                   WHERE sync_claims.organization_id = $1
-                       AND sync_claims.source_record_type = latest.source_record_type
-                       AND sync_claims.source_record_id = latest.source_record_id
-                       AND sync_claims.sync_id <> $3
-               ) AS claimed
-        FROM (
-            SELECT DISTINCT ON (source_record_type, source_record_id) source_record_type, source_record_id, outcome
-            FROM sync_record_outcomes
-            WHERE organization_id = $1 AND sync_started_at = $2 AND sync_id = $3
-            ORDER BY source_record_type, source_record_id, attempt_number DESC
-        ) latest
-        -- One look-up per record, as in the list above.
-        LEFT JOIN LATERAL (
-            SELECT * FROM source_records
-            WHERE source_records.organization_id = $1 AND source_records.integration_config_id = $4
-                AND source_records.source_record_type = latest.source_record_type
-                AND source_records.source_record_id = latest.source_record_id
-            OFFSET 0
-        ) AS source_records ON true
-        WHERE latest.outcome IN ('failed', 'unknown', 'not_attempted')
-        ORDER BY latest.source_record_type, latest.source_record_id
-        ",
-    )
-    .bind(organization_id)
-    .bind(sync.started_at)
-    .bind(sync.id)
-    .bind(integration_config_id)
-    .fetch_all(tx.conn())
-    .await?;
-    rows.into_iter()
-        .map(|row| {
-            let outcome: RecordOutcome = word(&row.outcome)?;
-            let state = match row.state.as_deref() {
-                Some(state) => word(state)?,
-                None => RecordState::after(outcome).unwrap_or(RecordState::Failed),
-            };
-            Ok((
-                RecordKey { source_record_type: row.source_record_type, source_record_id: row.source_record_id },
-                RetryCandidate { outcome, state, changed: row.changed, repeat_safe, claimed_elsewhere: row.claimed },
-            ))
-        })
-        .collect()
-}
-
-/// One step of a record's journey.
-#[derive(Clone, Debug, PartialEq)]
-pub struct JourneyRow {
-    /// The sync.
-    pub sync_id: Uuid,
-    /// The integration.
-    pub integration_config_id: Uuid,
-    /// Its name.
-    pub integration_name: String,
-    /// The attempt.
-    pub attempt: u16,
-    /// What happened.
-    pub outcome: RecordOutcome,
-    /// The external system's complaints.
-    pub errors: Vec<RecordError>,
-    /// HTTP status of the external system's answer.
-    pub http_status_code: Option<i16>,
-    /// The external system's id.
-    pub external_reference_id: Option<String>,
-    /// A human label.
-    pub label: Option<String>,
-    /// When.
-    pub updated_at: DateTime<Utc>,
-}
-
-/// A record across all syncs, newest first, up to `limit` steps.
-pub async fn journey(tx: &mut OrgTx, record: &RecordKey, limit: i64) -> Result<Vec<JourneyRow>, StoreError> {
-    #[derive(sqlx::FromRow)]
-    struct Step {
-        sync_id: Uuid,
-        integration_config_id: Uuid,
-        name: String,
-        attempt_number: i16,
-        outcome: String,
-        errors: Json<Vec<RecordError>>,
-        http_status_code: Option<i16>,
-        external_reference_id: Option<String>,
-        label: Option<String>,
-        updated_at: DateTime<Utc>,
-    }
-    let organization_id = tx.organization_id();
-    let rows: Vec<Step> = sqlx::query_as(
-        "
-        SELECT step.sync_id, sync_logs.integration_config_id, integration_configs.name, step.attempt_number,
-               step.outcome, step.errors, step.http_status_code, step.external_reference_id, step.label,
-               step.updated_at
-        FROM sync_record_outcomes step
-        JOIN sync_logs
-            ON sync_logs.organization_id = step.organization_id AND sync_logs.started_at = step.sync_started_at
-            AND sync_logs.id = step.sync_id
-        JOIN integration_configs
-            ON integration_configs.organization_id = sync_logs.organization_id
-            AND integration_configs.id = sync_logs.integration_config_id
-        WHERE step.organization_id = $1 AND step.source_record_type = $2 AND step.source_record_id = $3
-        ORDER BY step.sync_started_at DESC, step.sync_id DESC, step.attempt_number DESC
-        LIMIT $4
-        ",
-    )
-    .bind(organization_id)
-    .bind(&record.source_record_type)
-    .bind(record.source_record_id)
-    .bind(limit)
-    .fetch_all(tx.conn())
-    .await?;
-    rows.into_iter()
-        .map(|row| {
-            Ok(JourneyRow {
-                sync_id: row.sync_id,
-                integration_config_id: row.integration_config_id,
-                integration_name: row.name,
-                attempt: row.attempt_number.unsigned_abs(),
-                outcome: word(&row.outcome)?,
-                errors: row.errors.0,
-                http_status_code: row.http_status_code,
-                external_reference_id: row.external_reference_id,
-                label: row.label,
-                updated_at: row.updated_at,
-            })
-        })
-        .collect()
 }

@@ -9,7 +9,6 @@ use super::RecordKey;
 use crate::database::OrgTx;
 use crate::error::StoreError;
 use crate::integrations::SealedBytes;
-use crate::record_outcomes::NewOutcome;
 use crate::words::word;
 
 /// Records a sync takes: never sent, or corrected since they failed; never delivered or handled ones. Oldest first.
@@ -233,68 +232,6 @@ pub async fn revert_abandoned(
     .bind(integration_config_id)
     .bind(sync_id)
     .bind(now)
-    .execute(tx.conn())
-    .await?;
-    Ok(())
-}
-
-/// Takes in outcomes that an external runner reported. What has arrived or was handled stays so; any other outcome
-/// moves a record only if `latest` says that it comes from the sync's latest attempt.
-pub async fn upsert_reported(
-    tx: &mut OrgTx,
-    integration_config_id: Uuid,
-    sync_id: Uuid,
-    outcomes: &[&NewOutcome],
-    latest: bool,
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    let organization_id = tx.organization_id();
-    let moved: Vec<(&NewOutcome, RecordState)> = outcomes
-        .iter()
-        .filter_map(|new| Some((*new, RecordState::after(new.outcome)?)))
-        .filter(|(new, _)| latest || new.outcome.is_delivered())
-        .collect();
-    sqlx::query(
-        "
-        INSERT INTO source_records AS known (
-            organization_id, integration_config_id, source_record_type, source_record_id, state, label, amount,
-            currency, sent_hash, external_reference_id, last_sync_id, created_at, updated_at
-        )
-        SELECT $1, $2, record.type, record.id, record.state, record.label, record.amount, record.currency, record.hash,
-               record.reference, $3, $4, $4
-        FROM unnest($5::text[], $6::uuid[], $7::text[], $8::text[], $9::numeric[], $10::text[], $11::text[],
-                    $12::text[]) AS record (type, id, state, label, amount, currency, hash, reference)
-        ORDER BY record.type, record.id
-        ON CONFLICT (organization_id, integration_config_id, source_record_type, source_record_id) DO UPDATE SET
-            state = excluded.state, label = coalesce(excluded.label, known.label),
-            amount = coalesce(excluded.amount, known.amount), currency = coalesce(excluded.currency, known.currency),
-            sent_hash = coalesce(excluded.sent_hash, known.sent_hash),
-            external_reference_id = coalesce(excluded.external_reference_id, known.external_reference_id),
-            payload_sealed = CASE WHEN excluded.state = 'delivered' THEN NULL ELSE known.payload_sealed END,
-            payload_key_id = CASE WHEN excluded.state = 'delivered' THEN NULL ELSE known.payload_key_id END,
-            last_sync_id = excluded.last_sync_id, updated_at = excluded.updated_at
-        WHERE CASE known.state
-            WHEN 'delivered' THEN false
-            WHEN 'handled' THEN excluded.state = 'delivered'
-            -- An unknown outcome does not become harmless because nothing more was sent.
-            WHEN 'failed' THEN excluded.state <> 'staged'
-            WHEN 'unknown' THEN excluded.state <> 'staged'
-            ELSE true
-        END
-        ",
-    )
-    .bind(organization_id)
-    .bind(integration_config_id)
-    .bind(sync_id)
-    .bind(now)
-    .bind(moved.iter().map(|(new, _)| new.key.source_record_type.as_str()).collect::<Vec<_>>())
-    .bind(moved.iter().map(|(new, _)| new.key.source_record_id).collect::<Vec<_>>())
-    .bind(moved.iter().map(|(_, state)| state.as_str()).collect::<Vec<_>>())
-    .bind(moved.iter().map(|(new, _)| new.label.as_deref()).collect::<Vec<_>>())
-    .bind(moved.iter().map(|(new, _)| new.amount).collect::<Vec<_>>())
-    .bind(moved.iter().map(|(new, _)| new.currency.as_deref()).collect::<Vec<_>>())
-    .bind(moved.iter().map(|(new, _)| new.request_payload_hash.as_deref()).collect::<Vec<_>>())
-    .bind(moved.iter().map(|(new, _)| new.external_reference_id.as_deref()).collect::<Vec<_>>())
     .execute(tx.conn())
     .await?;
     Ok(())

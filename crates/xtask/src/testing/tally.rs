@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn a_program_that_breaks_without_counting_has_failed_once() {
         let run =
-            |script: &str| of_rust_tests(Command::new("sh").args(["-c", script]), Duration::from_secs(20)).unwrap();
+            |script: &str| of_rust_tests(Command::new("sh").args(["-c", script]), Duration::from_mins(1)).unwrap();
         assert_eq!(run("exit 101"), Tally { passed: 0, failed: 1 });
         assert_eq!(run("echo 'test result: ok. 3 passed; 0 failed; 0 ignored'"), Tally { passed: 3, failed: 0 });
         let failing = "echo 'test result: FAILED. 3 passed; 2 failed; 0 ignored'; exit 101";

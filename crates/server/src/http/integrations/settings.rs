@@ -5,16 +5,25 @@ use api_types::sync_logs::TriggerSync;
 use chrono::{DateTime, Utc};
 use connectors::Connector;
 use domain::integration::{HealthPolicy, IntegrationDraft, PartialFailure, Runner};
+use domain::lineage::LineageJob;
 use domain::sync_log::draft::check_source_record_type;
 use domain::violation::{Rule, Violation};
 use serde_json::{Value, json};
 use store::integrations::{IntegrationConfig, SealedBytes};
 use store::source_records::RecordKey;
+use url::Url;
 use uuid::Uuid;
 
 use crate::http::problem::ApiError;
 use crate::state::AppState;
 use crate::vault::Sealed;
+
+/// Which of the settings that lead outside are new, and so are checked: what was accepted once stays.
+#[derive(Clone, Copy)]
+struct Changed {
+    connector: bool,
+    webhook: bool,
+}
 
 /// A new integration.
 pub(super) fn create(
@@ -44,11 +53,13 @@ pub(super) fn create(
         allow_updates: new.allow_updates.unwrap_or(false),
         record_url_template: new.record_url_template,
         retry_webhook_url: new.retry_webhook_url,
+        retry_webhook_disabled_at: None,
         version: 1,
         created_at: now,
         updated_at: now,
     };
-    check(state, &config, new.credentials.as_ref(), true)?;
+    let changed = Changed { connector: true, webhook: true };
+    check(state, &config, new.credentials.as_ref(), changed, new.lineage_job.as_ref())?;
     seal(state, config, new.credentials)
 }
 
@@ -59,7 +70,10 @@ pub(super) fn change(
     patch: IntegrationPatch,
     now: DateTime<Utc>,
 ) -> Result<IntegrationConfig, ApiError> {
-    let connector_changed = patch.settings.is_some() || patch.credentials.is_some();
+    let changed = Changed {
+        connector: patch.settings.is_some() || patch.credentials.is_some(),
+        webhook: patch.retry_webhook_url.is_some(),
+    };
     config.name = patch.name.map_or(config.name, |name| name.trim().to_owned());
     config.settings = patch.settings.unwrap_or(config.settings);
     config.schedule = patch.schedule.unwrap_or(config.schedule);
@@ -70,13 +84,17 @@ pub(super) fn change(
     config.policy.partial_failure = patch.partial_failure.unwrap_or(config.policy.partial_failure);
     config.allow_updates = patch.allow_updates.unwrap_or(config.allow_updates);
     config.record_url_template = patch.record_url_template.unwrap_or(config.record_url_template);
-    config.retry_webhook_url = patch.retry_webhook_url.unwrap_or(config.retry_webhook_url);
+    if let Some(url) = patch.retry_webhook_url {
+        config.retry_webhook_url = url;
+        config.retry_webhook_disabled_at = None;
+    }
     config.updated_at = now;
     let credentials = match &patch.credentials {
         Some(credentials) => Some(credentials.clone()),
         None => credentials_of(state, &config).map_err(ApiError::internal)?,
     };
-    check(state, &config, credentials.as_ref(), connector_changed)?;
+    let lineage_job = patch.lineage_job.as_ref().and_then(Option::as_ref);
+    check(state, &config, credentials.as_ref(), changed, lineage_job)?;
     if patch.credentials.is_some() { seal(state, config, patch.credentials) } else { Ok(config) }
 }
 
@@ -84,7 +102,8 @@ fn check(
     state: &AppState,
     config: &IntegrationConfig,
     credentials: Option<&Value>,
-    connector_changed: bool,
+    changed: Changed,
+    lineage_job: Option<&LineageJob>,
 ) -> Result<(), ApiError> {
     let draft = IntegrationDraft {
         name: config.name.clone(),
@@ -96,9 +115,14 @@ fn check(
         retry_webhook_url: config.retry_webhook_url.clone(),
     };
     let mut found = draft.violations();
+    found.extend(lineage_job.map(|job| job.violations(config.runner)).unwrap_or_default());
+    if changed.webhook {
+        let wrong = check_webhook_address(state, config.retry_webhook_url.as_deref(), &found);
+        found.extend(wrong);
+    }
     if !config.settings.is_object() {
         found.push(Violation::new(Rule::InvalidFormat, "/settings", "a JSON object"));
-    } else if config.runner == Runner::Managed && connector_changed {
+    } else if config.runner == Runner::Managed && changed.connector {
         found.extend(connectors::validate_settings(
             config.connector_type,
             &config.settings,
@@ -107,6 +131,19 @@ fn check(
         ));
     }
     if found.is_empty() { Ok(()) } else { Err(found.into()) }
+}
+
+/// What the domain cannot know of a webhook address: whether it is whole, and whether requests may go there. Names are
+/// checked again whenever they are resolved.
+fn check_webhook_address(state: &AppState, url: Option<&str>, found: &[Violation]) -> Option<Violation> {
+    let pointer = "/retry_webhook_url";
+    let url = url.filter(|_| found.iter().all(|violation| violation.pointer != pointer))?;
+    let wrong = match Url::parse(url) {
+        Err(_) => "an http or https address",
+        Ok(url) if state.outbound.refuses_literal(&url) => "requests may not go to this address",
+        Ok(_) => return None,
+    };
+    Some(Violation::new(Rule::InvalidFormat, pointer, wrong))
 }
 
 fn seal(

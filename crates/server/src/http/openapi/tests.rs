@@ -38,6 +38,19 @@ fn every_operation_is_described() {
 }
 
 #[test]
+fn the_webhook_is_described_as_it_is_sent() {
+    let document = document_json();
+    let operation = &document["webhooks"]["retryRequested"]["post"];
+    let example = &operation["requestBody"]["content"]["application/json"]["example"];
+    let message: RetryRequested = serde_json::from_value(example.clone()).unwrap();
+    assert_eq!(message.kind.as_str(), "retry.requested");
+    let ids: BTreeSet<String> =
+        operations(&document).into_iter().map(|(_, operation)| operation["operationId"].to_string()).collect();
+    assert!(!ids.contains(&operation["operationId"].to_string()));
+    assert!(document["components"]["schemas"]["RetryRequestedData"]["properties"]["attempt"].is_object());
+}
+
+#[test]
 fn every_reference_leads_somewhere() {
     fn references(value: &Value, found: &mut Vec<String>) {
         match value {
@@ -84,6 +97,7 @@ fn the_route_table_knows_parameters() {
     } });
     let table = RouteTable::of(&document);
     assert_eq!(table.methods("/a/1"), ["GET", "PATCH"]);
+    assert_eq!(table.methods("/a/export"), ["GET"]);
     assert_eq!(table.methods("/b"), ["POST"]);
     assert!(table.methods("/a").is_empty() && table.methods("/a/").is_empty() && table.methods("/a/1/2").is_empty());
 }

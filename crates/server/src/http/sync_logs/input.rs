@@ -2,13 +2,15 @@
 
 use api_types::records::RecordReport;
 use api_types::sync_logs::{FailSync, FinishedSync, StartSync, SucceedSync};
+use chrono::{DateTime, Utc};
 use domain::sync_log::draft::{Completion, StartDraft};
 use domain::violation::{Rule, UnknownWord, Violation};
 use store::record_outcomes::NewOutcome;
 use store::source_records::RecordKey;
 use store::sync_logs::SyncFilter;
 
-use super::ListQuery;
+use super::list::ListQuery;
+use crate::http::paging::is_storable;
 use crate::http::problem::ApiError;
 use crate::ledger::{Imported, Report, StartInput, storable_errors};
 
@@ -141,10 +143,20 @@ pub(super) fn filter(query: ListQuery) -> Result<SyncFilter, ApiError> {
         triggered_by: word(query.triggered_by.as_deref(), "triggered_by")?,
         source_record_type: query.source_record_type,
         source_record_id: query.source_record_id,
-        from: query.from,
-        to: query.to,
+        from: moment(query.from, "from")?,
+        to: moment(query.to, "to")?,
         retryable: query.retryable,
     })
+}
+
+/// A moment from a query parameter; years that RFC 3339 can't write are refused.
+fn moment(given: Option<DateTime<Utc>>, name: &str) -> Result<Option<DateTime<Utc>>, ApiError> {
+    match given {
+        Some(moment) if !is_storable(moment) => {
+            Err(ApiError::invalid_parameter(name, "a moment between the years 1 and 9999"))
+        }
+        moment => Ok(moment),
+    }
 }
 
 /// A closed word from a query parameter.

@@ -1,0 +1,82 @@
+//! What a retry of a sync could send.
+
+use domain::record::{RecordOutcome, RecordState};
+use domain::retry::RetryCandidate;
+use uuid::Uuid;
+
+use crate::database::OrgTx;
+use crate::error::StoreError;
+use crate::source_records::RecordKey;
+use crate::sync_logs::SyncKey;
+use crate::words::word;
+
+/// What the domain needs to decide about each undelivered record of a sync.
+pub async fn retry_candidates(
+    tx: &mut OrgTx,
+    sync: SyncKey,
+    integration_config_id: Uuid,
+    repeat_safe: bool,
+) -> Result<Vec<(RecordKey, RetryCandidate)>, StoreError> {
+    #[derive(sqlx::FromRow)]
+    struct Candidate {
+        source_record_type: String,
+        source_record_id: Uuid,
+        outcome: String,
+        state: Option<String>,
+        changed: bool,
+        claimed: bool,
+    }
+    let organization_id = tx.organization_id();
+    let rows: Vec<Candidate> = sqlx::query_as(
+        "
+        SELECT latest.source_record_type, latest.source_record_id, latest.outcome, source_records.state,
+               coalesce(coalesce(next_payload_hash, payload_hash) <> sent_hash, false) AS changed,
+               EXISTS (
+                   SELECT FROM sync_claims
+                   JOIN integration_configs
+                       ON integration_configs.organization_id = sync_claims.organization_id
+                       AND integration_configs.id = $4
+                       AND integration_configs.connector_type = sync_claims.connector_type
+                   WHERE sync_claims.organization_id = $1
+                       AND sync_claims.source_record_type = latest.source_record_type
+                       AND sync_claims.source_record_id = latest.source_record_id
+                       AND sync_claims.sync_id <> $3
+               ) AS claimed
+        FROM (
+            SELECT DISTINCT ON (source_record_type, source_record_id) source_record_type, source_record_id, outcome
+            FROM sync_record_outcomes
+            WHERE organization_id = $1 AND sync_started_at = $2 AND sync_id = $3
+            ORDER BY source_record_type, source_record_id, attempt_number DESC
+        ) latest
+        -- One look-up per record, as in the list above.
+        LEFT JOIN LATERAL (
+            SELECT * FROM source_records
+            WHERE source_records.organization_id = $1 AND source_records.integration_config_id = $4
+                AND source_records.source_record_type = latest.source_record_type
+                AND source_records.source_record_id = latest.source_record_id
+            OFFSET 0
+        ) AS source_records ON true
+        WHERE latest.outcome IN ('failed', 'unknown', 'not_attempted')
+        ORDER BY latest.source_record_type, latest.source_record_id
+        ",
+    )
+    .bind(organization_id)
+    .bind(sync.started_at)
+    .bind(sync.id)
+    .bind(integration_config_id)
+    .fetch_all(tx.conn())
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let outcome: RecordOutcome = word(&row.outcome)?;
+            let state = match row.state.as_deref() {
+                Some(state) => word(state)?,
+                None => RecordState::after(outcome).unwrap_or(RecordState::Failed),
+            };
+            Ok((
+                RecordKey { source_record_type: row.source_record_type, source_record_id: row.source_record_id },
+                RetryCandidate { outcome, state, changed: row.changed, repeat_safe, claimed_elsewhere: row.claimed },
+            ))
+        })
+        .collect()
+}
