@@ -1,9 +1,9 @@
 //! What was sealed is compared with the archive too, and what is changed there is named.
 
 use archive::{FileWriter, Files, Index, Location};
+use domain::columns::SyncLogColumns;
 use serde_json::{Value, json};
 use sqlx::Executor as _;
-use store::archives::SyncLogColumns;
 
 use crate::scene::{Scene, name};
 

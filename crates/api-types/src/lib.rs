@@ -6,6 +6,7 @@
 mod amount;
 mod macros;
 
+pub mod attempts;
 pub mod audit;
 pub mod auth;
 pub mod events;

@@ -1,10 +1,10 @@
 //! The columns of each table's files.
 
 use chrono::{DateTime, Utc};
+use domain::columns::{OutcomeColumns, SyncAttemptColumns, SyncLogColumns};
 use domain::retention::LedgerTable;
 use parquet::file::reader::RowGroupReader;
 use parquet::file::writer::SerializedRowGroupWriter;
-use store::archives::{OutcomeColumns, SyncAttemptColumns, SyncLogColumns};
 
 use crate::columns;
 use crate::error::ArchiveError;

@@ -1,9 +1,9 @@
 //! What is read back is what was written, whatever it is.
 
 use chrono::{DateTime, Utc};
+use domain::columns::{OutcomeColumns, SyncAttemptColumns, SyncLogColumns};
 use proptest::prelude::*;
 use rust_decimal::Decimal;
-use store::archives::{OutcomeColumns, SyncAttemptColumns, SyncLogColumns};
 use uuid::Uuid;
 
 use crate::{ArchiveError, FileWriter, Files, Index, Layout, Location};

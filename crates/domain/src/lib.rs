@@ -6,6 +6,7 @@
 mod wire_enum;
 
 pub mod calendar;
+pub mod columns;
 pub mod error_group;
 pub mod health;
 pub mod incident;

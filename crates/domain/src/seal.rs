@@ -14,7 +14,7 @@ use uuid::Uuid;
 pub use checkpoint::Checkpoint;
 pub use compare::{Difference, Newest, SealedTable, Unfit, compare};
 use form::Form;
-pub use rows::{AttemptRow, RecordRow, RecordsHasher, SyncRow};
+pub use rows::RecordsHasher;
 
 /// A SHA-256.
 pub type Hash = [u8; 32];

@@ -21,7 +21,7 @@ mod start;
 mod trigger;
 
 use api_types::ErrorCode;
-use chrono::{DateTime, Datelike as _, Duration, Months, NaiveTime, Utc};
+use chrono::{DateTime, Datelike as _, Duration, Months, NaiveDate, NaiveTime, Utc};
 use domain::sync_log::{SyncState, SyncStatus, TransitionRefused};
 use domain::violation::{Rule, Violation};
 use store::events::NewEvent;
@@ -126,14 +126,21 @@ impl Ledger<'_> {
         store::sync_logs::lock(self.tx, id).await?.ok_or(LedgerError::NotFound)
     }
 
-    /// What is broken by a start in a month that has left the database; none by any other.
-    async fn closed_month(&mut self, started_at: DateTime<Utc>) -> Result<Option<Violation>, LedgerError> {
+    /// The months of these starts that have left the database.
+    async fn closed_months(
+        &mut self,
+        starts: impl Iterator<Item = DateTime<Utc>>,
+    ) -> Result<Vec<NaiveDate>, LedgerError> {
         // Nothing younger leaves.
-        if started_at > self.now - Duration::days(330) {
-            return Ok(None);
+        let latest = self.now - Duration::days(330);
+        let mut months: Vec<NaiveDate> =
+            starts.filter(|started_at| *started_at <= latest).map(store::archives::month_of).collect();
+        months.sort_unstable();
+        months.dedup();
+        if months.is_empty() {
+            return Ok(months);
         }
-        let closed = store::archives::is_closed(self.tx, store::archives::month_of(started_at)).await?;
-        Ok(closed.then(month_is_closed))
+        Ok(store::archives::closed(self.tx, &months).await?)
     }
 
     /// Tells live listeners that a sync changed.

@@ -12,7 +12,7 @@ use crate::database::OrgTx;
 use crate::error::StoreError;
 use crate::words::word;
 
-pub use columns::{LedgerColumns, OutcomeColumns, SyncAttemptColumns, SyncLogColumns};
+pub use columns::{LedgerColumns, errors_of, outcome_of, record_of};
 pub use maintenance::{Checksum, Maintenance, MonthFacts, NewArchive};
 pub use standing::standing;
 
@@ -141,10 +141,10 @@ pub async fn find(tx: &mut OrgTx, month: NaiveDate) -> Result<Vec<Archive>, Stor
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
-/// Whether a month has left the database, for every organization: nothing starts in it any more.
-pub async fn is_closed(tx: &mut OrgTx, month: NaiveDate) -> Result<bool, StoreError> {
-    Ok(sqlx::query_scalar("SELECT EXISTS (SELECT FROM archived_months WHERE month = $1 AND detached_at IS NOT NULL)")
-        .bind(month)
-        .fetch_one(tx.conn())
+/// Which of these months have left the database, for every organization: nothing starts in them any more.
+pub async fn closed(tx: &mut OrgTx, months: &[NaiveDate]) -> Result<Vec<NaiveDate>, StoreError> {
+    Ok(sqlx::query_scalar("SELECT month FROM archived_months WHERE month = ANY($1) AND detached_at IS NOT NULL")
+        .bind(months)
+        .fetch_all(tx.conn())
         .await?)
 }

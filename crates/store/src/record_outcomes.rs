@@ -19,6 +19,7 @@ use crate::words::word;
 
 pub use imported::insert_imported;
 pub use journey::{JourneyRow, journey};
+pub(crate) use read::Standing;
 pub use read::{OutcomeFilter, OutcomeRow, failed, latest, list};
 pub use retry::retry_candidates;
 

@@ -1,9 +1,11 @@
 //! Attempts: `sync_attempts`, one row per execution of a sync.
 
 use chrono::{DateTime, Utc};
+use domain::columns::SyncAttemptColumns;
 use domain::sync_log::SyncStatus;
 use uuid::Uuid;
 
+use crate::archives::LedgerColumns as _;
 use crate::database::OrgTx;
 use crate::error::StoreError;
 use crate::sync_logs::SyncKey;
@@ -75,30 +77,10 @@ impl SyncAttempt {
     }
 }
 
-#[derive(sqlx::FromRow)]
-struct Row {
-    attempt_number: i16,
-    status: String,
-    started_at: DateTime<Utc>,
-    completed_at: Option<DateTime<Utc>>,
-    duration_ms: Option<i64>,
-    records_total: Option<i32>,
-    records_done: i32,
-    records_processed: Option<i32>,
-    records_failed: Option<i32>,
-    records_skipped: Option<i32>,
-    records_unknown: Option<i32>,
-    records_not_attempted: Option<i32>,
-    error_code: Option<String>,
-    error_message: Option<String>,
-    http_status_code: Option<i16>,
-    triggered_by_user_id: Option<Uuid>,
-}
-
-impl TryFrom<Row> for SyncAttempt {
+impl TryFrom<SyncAttemptColumns> for SyncAttempt {
     type Error = StoreError;
 
-    fn try_from(row: Row) -> Result<Self, StoreError> {
+    fn try_from(row: SyncAttemptColumns) -> Result<Self, StoreError> {
         Ok(Self {
             number: row.attempt_number.unsigned_abs(),
             status: word(&row.status)?,
@@ -246,7 +228,7 @@ pub async fn add_done(tx: &mut OrgTx, sync: SyncKey, number: u16, more: i32) -> 
 /// One attempt.
 pub async fn find(tx: &mut OrgTx, sync: SyncKey, number: u16) -> Result<Option<SyncAttempt>, StoreError> {
     let organization_id = tx.organization_id();
-    let row: Option<Row> = sqlx::query_as(
+    let row = sqlx::query(
         "
         SELECT * FROM sync_attempts
         WHERE organization_id = $1 AND sync_started_at = $2 AND sync_id = $3 AND attempt_number = $4
@@ -258,13 +240,13 @@ pub async fn find(tx: &mut OrgTx, sync: SyncKey, number: u16) -> Result<Option<S
     .bind(column(number))
     .fetch_optional(tx.conn())
     .await?;
-    row.map(TryInto::try_into).transpose()
+    row.map(|row| SyncAttemptColumns::read(&row)?.try_into()).transpose()
 }
 
 /// Every attempt of a sync, the first one first.
 pub async fn list(tx: &mut OrgTx, sync: SyncKey) -> Result<Vec<SyncAttempt>, StoreError> {
     let organization_id = tx.organization_id();
-    let rows: Vec<Row> = sqlx::query_as(
+    let rows = sqlx::query(
         "
         SELECT * FROM sync_attempts
         WHERE organization_id = $1 AND sync_started_at = $2 AND sync_id = $3 ORDER BY attempt_number
@@ -275,5 +257,5 @@ pub async fn list(tx: &mut OrgTx, sync: SyncKey) -> Result<Vec<SyncAttempt>, Sto
     .bind(sync.id)
     .fetch_all(tx.conn())
     .await?;
-    rows.into_iter().map(TryInto::try_into).collect()
+    rows.iter().map(|row| SyncAttemptColumns::read(row)?.try_into()).collect()
 }

@@ -5,6 +5,7 @@ mod filter;
 mod finished;
 
 use chrono::{DateTime, Utc};
+use domain::columns::SyncLogColumns;
 use domain::integration::{ConnectorType, SyncType};
 use domain::sync_log::{SyncStatus, SyncWarning, TriggeredBy, started_at_of};
 use serde_json::Value;
@@ -129,38 +130,54 @@ pub(crate) struct Row {
     client_run_id: Option<String>,
 }
 
+/// The sync of a row whose JSON has been read.
+macro_rules! sync_log {
+    ($row:ident, $metadata:expr, $warnings:expr) => {
+        SyncLog {
+            id: $row.id,
+            integration_config_id: $row.integration_config_id,
+            organization_id: $row.organization_id,
+            connector_type: word(&$row.connector_type)?,
+            sync_type: word(&$row.sync_type)?,
+            status: word(&$row.status)?,
+            records_processed: $row.records_processed,
+            records_failed: $row.records_failed,
+            records_total: $row.records_total,
+            error_code: $row.error_code,
+            error_message: $row.error_message,
+            retry_count: $row.retry_count.unsigned_abs(),
+            triggered_by: word(&$row.triggered_by)?,
+            triggered_by_user_id: $row.triggered_by_user_id,
+            source_record_id: $row.source_record_id,
+            source_record_type: $row.source_record_type,
+            external_reference_id: $row.external_reference_id,
+            request_payload_hash: $row.request_payload_hash,
+            http_status_code: $row.http_status_code,
+            duration_ms: $row.duration_ms,
+            started_at: $row.started_at,
+            completed_at: $row.completed_at,
+            metadata: $metadata,
+            warnings: $warnings,
+            backfill: $row.backfill,
+            client_run_id: $row.client_run_id,
+        }
+    };
+}
+
 impl TryFrom<Row> for SyncLog {
     type Error = StoreError;
 
     fn try_from(row: Row) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: row.id,
-            integration_config_id: row.integration_config_id,
-            organization_id: row.organization_id,
-            connector_type: word(&row.connector_type)?,
-            sync_type: word(&row.sync_type)?,
-            status: word(&row.status)?,
-            records_processed: row.records_processed,
-            records_failed: row.records_failed,
-            records_total: row.records_total,
-            error_code: row.error_code,
-            error_message: row.error_message,
-            retry_count: row.retry_count.unsigned_abs(),
-            triggered_by: word(&row.triggered_by)?,
-            triggered_by_user_id: row.triggered_by_user_id,
-            source_record_id: row.source_record_id,
-            source_record_type: row.source_record_type,
-            external_reference_id: row.external_reference_id,
-            request_payload_hash: row.request_payload_hash,
-            http_status_code: row.http_status_code,
-            duration_ms: row.duration_ms,
-            started_at: row.started_at,
-            completed_at: row.completed_at,
-            metadata: row.metadata,
-            warnings: row.warnings.0,
-            backfill: row.backfill,
-            client_run_id: row.client_run_id,
-        })
+        Ok(sync_log!(row, row.metadata, row.warnings.0))
+    }
+}
+
+impl TryFrom<SyncLogColumns> for SyncLog {
+    type Error = StoreError;
+
+    fn try_from(row: SyncLogColumns) -> Result<Self, StoreError> {
+        let metadata = row.metadata.as_deref().map(serde_json::from_str).transpose()?;
+        Ok(sync_log!(row, metadata, serde_json::from_str(&row.warnings)?))
     }
 }
 

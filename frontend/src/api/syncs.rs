@@ -1,8 +1,9 @@
 //! Syncs, their attempts, and retries.
 
 use api_types::Page;
+use api_types::attempts::Attempt;
 use api_types::records::RetryPreview;
-use api_types::sync_logs::{Attempt, Sync};
+use api_types::sync_logs::Sync;
 use uuid::Uuid;
 
 use super::http::{Call, Query};

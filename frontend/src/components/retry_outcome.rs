@@ -1,6 +1,7 @@
 //! How a retry goes, and how it ended.
 
-use api_types::sync_logs::{Attempt, Sync};
+use api_types::attempts::Attempt;
+use api_types::sync_logs::Sync;
 use domain::sync_log::SyncStatus;
 use leptos::prelude::*;
 use leptos::task::spawn_local;

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use api_types::Page as Listed;
-use api_types::sync_logs::{Attempt, Sync};
+use api_types::attempts::Attempt;
+use api_types::sync_logs::Sync;
 use leptos::prelude::*;
 use leptos_router::hooks::use_location;
 use uuid::Uuid;

@@ -1,48 +1,13 @@
-//! The ledger's rows, column by column, as they are sealed. Texts of columns are taken as they stand: a row that no rule
-//! would allow is hashed like any other.
+//! How the ledger's rows are hashed.
 
 use chrono::{DateTime, Utc};
-use rust_decimal::Decimal;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::form::Form;
 use super::{AttemptDigest, Hash, LOCATOR_BYTES, RecordsDigest, SyncDigest};
+use crate::columns::{OutcomeColumns, SyncAttemptColumns, SyncLogColumns};
 use crate::sync_log::ATTEMPT_ABANDONED;
-
-/// A row of `sync_logs`.
-#[derive(Clone, Debug, PartialEq)]
-#[expect(missing_docs, reason = "the columns by their names")]
-pub struct SyncRow {
-    pub id: Uuid,
-    pub integration_config_id: Uuid,
-    pub organization_id: Uuid,
-    pub connector_type: String,
-    pub sync_type: String,
-    pub status: String,
-    pub records_processed: Option<i32>,
-    pub records_failed: Option<i32>,
-    pub records_total: Option<i32>,
-    pub error_code: Option<String>,
-    pub error_message: Option<String>,
-    pub retry_count: i16,
-    pub triggered_by: String,
-    pub triggered_by_user_id: Option<Uuid>,
-    pub source_record_id: Option<Uuid>,
-    pub source_record_type: Option<String>,
-    pub external_reference_id: Option<String>,
-    pub request_payload_hash: Option<String>,
-    pub http_status_code: Option<i16>,
-    pub duration_ms: Option<i64>,
-    pub started_at: DateTime<Utc>,
-    pub completed_at: Option<DateTime<Utc>>,
-    /// JSON.
-    pub metadata: Option<String>,
-    /// JSON.
-    pub warnings: String,
-    pub backfill: bool,
-    pub client_run_id: Option<String>,
-}
 
 fn text(form: &mut Form, text: Option<&String>) {
     form.optional(text, |form, text| form.text(text));
@@ -60,7 +25,7 @@ fn moment(form: &mut Form, moment: Option<DateTime<Utc>>) {
     form.optional(moment, Form::moment);
 }
 
-impl SyncRow {
+impl SyncLogColumns {
     /// What never changes of it.
     pub fn fixed(&self) -> Hash {
         let mut form = Form::new("sync_fixed");
@@ -110,32 +75,7 @@ impl SyncRow {
     }
 }
 
-/// A row of `sync_attempts`.
-#[derive(Clone, Debug, PartialEq)]
-#[expect(missing_docs, reason = "the columns by their names")]
-pub struct AttemptRow {
-    pub organization_id: Uuid,
-    pub sync_started_at: DateTime<Utc>,
-    pub sync_id: Uuid,
-    pub attempt_number: i16,
-    pub status: String,
-    pub started_at: DateTime<Utc>,
-    pub completed_at: Option<DateTime<Utc>>,
-    pub duration_ms: Option<i64>,
-    pub records_total: Option<i32>,
-    pub records_done: i32,
-    pub records_processed: Option<i32>,
-    pub records_failed: Option<i32>,
-    pub records_skipped: Option<i32>,
-    pub records_unknown: Option<i32>,
-    pub records_not_attempted: Option<i32>,
-    pub error_code: Option<String>,
-    pub error_message: Option<String>,
-    pub http_status_code: Option<i16>,
-    pub triggered_by_user_id: Option<Uuid>,
-}
-
-impl AttemptRow {
+impl SyncAttemptColumns {
     /// Every column.
     pub fn whole(&self) -> Hash {
         let mut form = Form::new("sync_attempts");
@@ -168,29 +108,7 @@ impl AttemptRow {
     }
 }
 
-/// A row of `sync_record_outcomes`.
-#[derive(Clone, Debug, PartialEq)]
-#[expect(missing_docs, reason = "the columns by their names")]
-pub struct RecordRow {
-    pub organization_id: Uuid,
-    pub sync_started_at: DateTime<Utc>,
-    pub sync_id: Uuid,
-    pub attempt_number: i16,
-    pub source_record_type: String,
-    pub source_record_id: Uuid,
-    pub outcome: String,
-    /// JSON.
-    pub errors: String,
-    pub http_status_code: Option<i16>,
-    pub external_reference_id: Option<String>,
-    pub request_payload_hash: Option<String>,
-    pub label: Option<String>,
-    pub amount: Option<Decimal>,
-    pub currency: Option<String>,
-    pub updated_at: DateTime<Utc>,
-}
-
-impl RecordRow {
+impl OutcomeColumns {
     /// Every column.
     pub fn whole(&self) -> Hash {
         let mut form = Form::new("sync_record_outcomes");
@@ -228,7 +146,7 @@ impl Default for RecordsHasher {
 
 impl RecordsHasher {
     /// Takes in the next outcome.
-    pub fn add(&mut self, row: &RecordRow) {
+    pub fn add(&mut self, row: &OutcomeColumns) {
         let hash = row.whole();
         self.form.bytes(&hash).drain_into(&mut self.hasher);
         self.locators.extend_from_slice(row.source_record_id.as_bytes());

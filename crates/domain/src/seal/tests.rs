@@ -5,13 +5,14 @@ use uuid::Uuid;
 use super::compare::follows;
 use super::form::Form;
 use super::*;
+use crate::columns::{OutcomeColumns, SyncAttemptColumns, SyncLogColumns};
 
 fn moment() -> DateTime<Utc> {
     DateTime::from_timestamp_millis(1_795_000_000_123).unwrap()
 }
 
-fn sync() -> SyncRow {
-    SyncRow {
+fn sync() -> SyncLogColumns {
+    SyncLogColumns {
         id: Uuid::from_u128(1),
         integration_config_id: Uuid::from_u128(2),
         organization_id: Uuid::from_u128(3),
@@ -41,8 +42,8 @@ fn sync() -> SyncRow {
     }
 }
 
-fn attempt() -> AttemptRow {
-    AttemptRow {
+fn attempt() -> SyncAttemptColumns {
+    SyncAttemptColumns {
         organization_id: Uuid::from_u128(3),
         sync_started_at: moment(),
         sync_id: Uuid::from_u128(1),
@@ -65,8 +66,8 @@ fn attempt() -> AttemptRow {
     }
 }
 
-fn record(id: u128) -> RecordRow {
-    RecordRow {
+fn record(id: u128) -> OutcomeColumns {
+    OutcomeColumns {
         organization_id: Uuid::from_u128(3),
         sync_started_at: moment(),
         sync_id: Uuid::from_u128(1),
@@ -85,7 +86,7 @@ fn record(id: u128) -> RecordRow {
     }
 }
 
-fn records(rows: &[RecordRow]) -> RecordsDigest {
+fn records(rows: &[OutcomeColumns]) -> RecordsDigest {
     let mut hasher = RecordsHasher::default();
     for row in rows {
         hasher.add(row);
@@ -97,7 +98,7 @@ const KEY: SubjectKey =
     SubjectKey { sync_id: Uuid::from_u128(1), sync_started_at: DateTime::<Utc>::UNIX_EPOCH, attempt: Some(0) };
 const NEWEST: Newest = Newest { sync: true, attempt: true };
 
-fn subject(rows: &[RecordRow]) -> Subject {
+fn subject(rows: &[OutcomeColumns]) -> Subject {
     Subject { sync: Some(sync().digest()), attempt: Some(attempt().digest()), records: records(rows) }
 }
 
@@ -116,7 +117,7 @@ macro_rules! changes {
     };
 }
 
-fn changed_syncs() -> Vec<(&'static str, SyncRow)> {
+fn changed_syncs() -> Vec<(&'static str, SyncLogColumns)> {
     let id = Some(Uuid::from_u128(9));
     let text = Some("x".to_owned());
     changes! {
@@ -133,7 +134,7 @@ fn changed_syncs() -> Vec<(&'static str, SyncRow)> {
     }
 }
 
-fn changed_attempts() -> Vec<(&'static str, AttemptRow)> {
+fn changed_attempts() -> Vec<(&'static str, SyncAttemptColumns)> {
     let text = Some("x".to_owned());
     changes! {
         attempt(),
@@ -147,7 +148,7 @@ fn changed_attempts() -> Vec<(&'static str, AttemptRow)> {
     }
 }
 
-fn changed_records() -> Vec<(&'static str, RecordRow)> {
+fn changed_records() -> Vec<(&'static str, OutcomeColumns)> {
     let text = Some("x".to_owned());
     changes! {
         record(5),
@@ -205,12 +206,12 @@ fn what_never_changes_is_hashed_apart() {
 
 #[test]
 fn json_counts_by_its_value_and_amounts_by_theirs() {
-    let spaced = SyncRow { metadata: Some(r#"{ "a":[true,null],"b":1 }"#.to_owned()), ..sync() };
+    let spaced = SyncLogColumns { metadata: Some(r#"{ "a":[true,null],"b":1 }"#.to_owned()), ..sync() };
     assert_eq!(spaced.whole(), sync().whole());
-    let large = |text: &str| SyncRow { metadata: Some(text.to_owned()), ..sync() }.whole();
+    let large = |text: &str| SyncLogColumns { metadata: Some(text.to_owned()), ..sync() }.whole();
     assert_ne!(large("9007199254740993"), large("9007199254740992"));
     assert_ne!(large("1e999"), large("1e998"), "no JSON number of ours, and still told apart");
-    let bare = RecordRow { amount: Some("1250".parse().unwrap()), ..record(5) };
+    let bare = OutcomeColumns { amount: Some("1250".parse().unwrap()), ..record(5) };
     assert_eq!(bare.whole(), record(5).whole());
 }
 
@@ -256,7 +257,7 @@ fn what_was_sealed_fits_and_whatever_changed_is_named() {
     let mut late = record(6);
     late.label = None;
     let told = |reason, id| Some(Difference { table, reason, record: Some(Uuid::from_u128(id)) });
-    let found = |rows: &[RecordRow]| compare(&sealed, &subject(rows), NEWEST, false);
+    let found = |rows: &[OutcomeColumns]| compare(&sealed, &subject(rows), NEWEST, false);
     assert_eq!(found(&[record(5), late.clone()]), told(Unfit::RowChanged, 6));
     assert_eq!(found(&[record(5)]), told(Unfit::RowMissing, 6));
     assert_eq!(found(&[record(6)]), told(Unfit::RowMissing, 5));
@@ -276,7 +277,7 @@ fn what_was_sealed_fits_and_whatever_changed_is_named() {
 #[test]
 fn an_older_seal_binds_only_what_cannot_change() {
     let older = Newest { sync: false, attempt: false };
-    let abandoned = AttemptRow {
+    let abandoned = SyncAttemptColumns {
         status: "failed".to_owned(),
         error_code: Some("ATTEMPT_ABANDONED".to_owned()),
         error_message: Some("x".to_owned()),
@@ -287,9 +288,9 @@ fn an_older_seal_binds_only_what_cannot_change() {
     let after = subject(&[record(5)]);
     assert_eq!(compare(&sealed, &after, older, false), None, "the abandoned attempt has reported late");
     assert!(compare(&sealed, &after, NEWEST, false).is_some());
-    let retried = SyncRow { status: "retried_success".to_owned(), retry_count: 1, ..sync() };
+    let retried = SyncLogColumns { status: "retried_success".to_owned(), retry_count: 1, ..sync() };
     assert_eq!(compare(&sealed, &Subject { sync: Some(retried.digest()), ..after }, older, false), None);
-    let running = SyncRow { status: "in_progress".to_owned(), completed_at: None, ..sync() };
+    let running = SyncLogColumns { status: "in_progress".to_owned(), completed_at: None, ..sync() };
     let now = Subject { sync: Some(running.digest()), ..before };
     assert_eq!(compare(&sealed, &now, NEWEST, false), None, "a retry is under way");
 }
@@ -346,7 +347,7 @@ proptest! {
 
     #[test]
     fn a_changed_character_of_any_text_changes_the_hash(message in "\\PC{1,40}", at in any::<prop::sample::Index>()) {
-        let row = |message: &str| AttemptRow { error_message: Some(message.to_owned()), ..attempt() }.whole();
+        let row = |message: &str| SyncAttemptColumns { error_message: Some(message.to_owned()), ..attempt() }.whole();
         let mut characters: Vec<char> = message.chars().collect();
         let place = at.index(characters.len());
         characters[place] = if characters[place] == 'x' { 'y' } else { 'x' };
@@ -356,7 +357,7 @@ proptest! {
 
     #[test]
     fn the_order_of_outcomes_counts(ids in prop::collection::hash_set(any::<u128>(), 2..8)) {
-        let rows: Vec<RecordRow> = ids.into_iter().map(record).collect();
+        let rows: Vec<OutcomeColumns> = ids.into_iter().map(record).collect();
         let mut turned = rows.clone();
         turned.reverse();
         prop_assert_ne!(records(&rows).hash, records(&turned).hash);

@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use archive::{ArchiveError, Layout, SCHEMA_VERSION};
 use chrono::{DateTime, Utc};
+use domain::columns::{OutcomeColumns, SyncAttemptColumns, SyncLogColumns};
 use domain::retention::LedgerTable;
 use store::OrgTx;
-use store::archives::{Archive, OutcomeColumns, SyncAttemptColumns, SyncLogColumns, month_of};
+use store::archives::{Archive, month_of, record_of};
 use store::source_records::RecordKey;
 use store::sync_attempts::SyncAttempt;
 use store::sync_logs::{Direction, SyncFilter, SyncKey, SyncLog};
@@ -155,7 +156,7 @@ pub(super) async fn outcomes_of(
         let ids = index.read_records::<OutcomeColumns>(&reader.files, group).await?;
         if ids.contains(&record.source_record_id) {
             let rows: Vec<OutcomeColumns> = reader.group(&index, group).await?;
-            found.extend(rows.into_iter().filter(|row| row.key() == *record));
+            found.extend(rows.into_iter().filter(|row| record_of(row) == *record));
         }
     }
     Ok(found)

@@ -6,10 +6,11 @@ use std::collections::hash_map::Entry;
 
 use api_types::ErrorCode;
 use chrono::Duration;
+use domain::columns::OutcomeColumns;
 use domain::retention::LedgerTable;
 use domain::sync_log::started_at_of;
 use store::OrgTx;
-use store::archives::OutcomeColumns;
+use store::archives::{errors_of, outcome_of, record_of};
 use store::record_outcomes::{JourneyRow, OutcomeFilter, OutcomeRow};
 use store::source_records::RecordKey;
 use store::sync_attempts::SyncAttempt;
@@ -178,11 +179,11 @@ fn pick(outcomes: Vec<OutcomeColumns>, filter: &OutcomeFilter, limit: usize) -> 
     let mut latest: Vec<OutcomeColumns> = Vec::new();
     for outcome in outcomes {
         match latest.last_mut() {
-            Some(known) if known.key() == outcome.key() => *known = outcome,
+            Some(known) if record_of(known) == record_of(&outcome) => *known = outcome,
             _ => latest.push(outcome),
         }
     }
-    let place_of = |key: &RecordKey| latest.iter().position(|known| known.key() == *key);
+    let place_of = |key: &RecordKey| latest.iter().position(|known| record_of(known) == *key);
     let begin = filter.after.as_ref().map_or(0, |key| place_of(key).map_or(latest.len(), |place| place + 1));
     let end = filter.before.as_ref().map_or(latest.len(), |key| place_of(key).unwrap_or(0)).max(begin);
     let mut within = latest.drain(begin..end).collect::<Vec<_>>();
@@ -191,10 +192,10 @@ fn pick(outcomes: Vec<OutcomeColumns>, filter: &OutcomeFilter, limit: usize) -> 
     }
     let mut picked = Vec::new();
     for row in within {
-        let fits = filter.record.as_ref().is_none_or(|key| row.key() == *key)
-            && (filter.outcomes.is_empty() || filter.outcomes.contains(&row.outcome()?))
+        let fits = filter.record.as_ref().is_none_or(|key| record_of(&row) == *key)
+            && (filter.outcomes.is_empty() || filter.outcomes.contains(&outcome_of(&row)?))
             && match &filter.error_code {
-                Some(code) => row.errors()?.iter().any(|error| error.code == *code),
+                Some(code) => errors_of(&row)?.iter().any(|error| error.code == *code),
                 None => true,
             };
         if fits && picked.len() < limit {
@@ -265,8 +266,8 @@ fn step(row: OutcomeColumns, integration_config_id: Uuid, integration_name: Stri
         integration_config_id,
         integration_name,
         attempt: row.attempt_number.unsigned_abs(),
-        outcome: row.outcome()?,
-        errors: row.errors()?,
+        outcome: outcome_of(&row)?,
+        errors: errors_of(&row)?,
         http_status_code: row.http_status_code,
         external_reference_id: row.external_reference_id,
         label: row.label,

@@ -6,12 +6,11 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use archive::{FileWriter, Files, Index, Layout, Manifest, ManifestTable, SCHEMA_VERSION};
 use chrono::{DateTime, NaiveDate, Utc};
+use domain::columns::{OutcomeColumns, SyncAttemptColumns, SyncLogColumns};
 use domain::retention::{LedgerTable, RetentionClass};
 use sha2::{Digest as _, Sha256};
 use store::StoreError;
-use store::archives::{
-    Archive, LedgerColumns, Maintenance, MonthFacts, NewArchive, OutcomeColumns, SyncAttemptColumns, SyncLogColumns,
-};
+use store::archives::{Archive, LedgerColumns, Maintenance, MonthFacts, NewArchive};
 use uuid::Uuid;
 
 /// How often a month is looked at again because rows came while it was written, or a lock was not to be had.

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Duration, DurationRound as _, Utc};
+use domain::columns::{SyncAttemptColumns, SyncLogColumns};
 use domain::retention::LedgerTable;
 use store::OrgTx;
-use store::archives::{SyncAttemptColumns, SyncLogColumns};
 use store::sync_logs::{SyncFilter, SyncLog};
 use store::trends::TrendRow;
 use uuid::Uuid;

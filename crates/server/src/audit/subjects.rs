@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 
 use archive::{ArchiveError, Layout};
 use chrono::NaiveDate;
+use domain::columns::{OutcomeColumns, SyncAttemptColumns, SyncLogColumns};
 use domain::seal::{Subject, SubjectKey};
-use store::archives::{Archive, OutcomeColumns, SyncAttemptColumns, SyncLogColumns, month_of};
+use store::archives::{Archive, month_of};
 use store::seals::Digests;
 use store::{OrgTx, StoreError};
 use uuid::Uuid;
@@ -67,51 +68,62 @@ pub(super) async fn read(
     Ok(subjects)
 }
 
-/// Of one month's files.
+/// Of one month's files, a row group at a time.
 async fn archived(
     reader: &ArchiveReader,
     entries: &[Archive],
     keys: &[SubjectKey],
 ) -> Result<Vec<Subject>, ArchiveError> {
     let mut digests = Digests::default();
-    for row in rows::<SyncLogColumns>(reader, entries, keys, |row| row.id).await? {
-        digests.sync(row);
-    }
-    for row in rows::<SyncAttemptColumns>(reader, entries, keys, |row| row.sync_id).await? {
-        digests.attempt(row);
-    }
-    let mut outcomes = rows::<OutcomeColumns>(reader, entries, keys, |row| row.sync_id).await?;
-    outcomes.sort_by(|left, right| {
-        let place = |row: &OutcomeColumns| (row.sync_id, row.attempt_number);
-        (place(left), &left.source_record_type, left.source_record_id).cmp(&(
-            place(right),
-            &right.source_record_type,
-            right.source_record_id,
-        ))
-    });
-    for row in outcomes {
-        digests.record(row);
-    }
+    for_each(reader, entries, keys, |row: &SyncLogColumns| row.id, |row| digests.sync(&row)).await?;
+    for_each(reader, entries, keys, |row: &SyncAttemptColumns| row.sync_id, |row| digests.attempt(&row)).await?;
+    // A sync's outcomes lie together in the file, in another order than they are sealed in.
+    let mut of_sync: Vec<OutcomeColumns> = Vec::new();
+    for_each(
+        reader,
+        entries,
+        keys,
+        |row: &OutcomeColumns| row.sync_id,
+        |row| {
+            if of_sync.first().is_some_and(|first| first.sync_id != row.sync_id) {
+                add_in_order(&mut digests, std::mem::take(&mut of_sync));
+            }
+            of_sync.push(row);
+        },
+    )
+    .await?;
+    add_in_order(&mut digests, of_sync);
     Ok(digests.subjects(keys))
 }
 
-/// A table's rows of the wanted syncs.
-async fn rows<R: Layout>(
+/// Takes in a sync's outcomes in the order that they are sealed in.
+fn add_in_order(digests: &mut Digests, mut outcomes: Vec<OutcomeColumns>) {
+    outcomes.sort_by(|left, right| {
+        let place = |row: &OutcomeColumns| (row.attempt_number, row.source_record_id);
+        left.source_record_type.cmp(&right.source_record_type).then_with(|| place(left).cmp(&place(right)))
+    });
+    for row in &outcomes {
+        digests.record(row);
+    }
+}
+
+/// Hands over a table's rows of the wanted syncs, in the file's order.
+async fn for_each<R: Layout>(
     reader: &ArchiveReader,
     entries: &[Archive],
     keys: &[SubjectKey],
     sync_of: impl Fn(&R) -> Uuid,
-) -> Result<Vec<R>, ArchiveError> {
+    mut take: impl FnMut(R),
+) -> Result<(), ArchiveError> {
     let starts = || keys.iter().map(|key| key.sync_started_at);
     let entry = entries.iter().find(|entry| entry.table == R::TABLE && entry.rows > 0);
-    let (Some(entry), Some(from), Some(to)) = (entry, starts().min(), starts().max()) else { return Ok(Vec::new()) };
+    let (Some(entry), Some(from), Some(to)) = (entry, starts().min(), starts().max()) else { return Ok(()) };
     check_version(entry)?;
     let wanted: HashSet<Uuid> = keys.iter().map(|key| key.sync_id).collect();
     let index = reader.index(entry).await?;
-    let mut found = Vec::new();
     for group in index.groups_within::<R>(from, to) {
         let rows: Vec<R> = reader.group(&index, group).await?;
-        found.extend(rows.into_iter().filter(|row| wanted.contains(&sync_of(row))));
+        rows.into_iter().filter(|row| wanted.contains(&sync_of(row))).for_each(&mut take);
     }
-    Ok(found)
+    Ok(())
 }

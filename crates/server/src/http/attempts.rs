@@ -2,7 +2,7 @@
 
 use actix_web::http::header;
 use actix_web::{HttpResponse, get, post, web};
-use api_types::sync_logs::{Attempt, StartAttempt, StartedAttempt};
+use api_types::attempts::{Attempt, StartAttempt, StartedAttempt};
 use api_types::{Page, Problem};
 use store::OrgTx;
 use utoipa_actix_web::service_config::ServiceConfig;

@@ -1,9 +1,10 @@
 //! From the store's rows to what the API says.
 
+use api_types::attempts::Attempt;
 use api_types::integrations::{Integration, IntegrationSummary, LastSync};
 use api_types::records::{RecordOutcomeItem, RecordResolution};
 use api_types::source_records::StagedRecord;
-use api_types::sync_logs::{Attempt, Progress, RecordKey, Sync};
+use api_types::sync_logs::{Progress, RecordKey, Sync};
 use chrono::{DateTime, Utc};
 use domain::health::{HealthFacts, judge};
 use domain::integration::record_url;

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::finish::Report;
 use super::outcomes::violations as outcome_violations;
 use super::start::{StartInput, Started, blank, sync_id};
-use super::{Ledger, LedgerError, earliest_start, message, sync_changed};
+use super::{Ledger, LedgerError, earliest_start, message, month_is_closed, sync_changed};
 
 /// A sync that has ended, as a caller describes it.
 #[derive(Clone, Debug)]
@@ -133,16 +133,15 @@ impl Ledger<'_> {
         &mut self,
         drafts: Vec<Result<Draft<'a>, LedgerError>>,
     ) -> Result<Vec<Result<Draft<'a>, LedgerError>>, LedgerError> {
-        let mut open = Vec::with_capacity(drafts.len());
-        for draft in drafts {
-            let started_at = draft.as_ref().ok().map(|draft| draft.finished.sync.started_at);
-            let closed = match started_at {
-                Some(started_at) => self.closed_month(started_at).await?,
-                None => None,
-            };
-            open.push(closed.map_or(draft, |closed| Err(vec![closed].into())));
-        }
-        Ok(open)
+        let started_at = |draft: &Draft<'_>| draft.finished.sync.started_at;
+        let closed = self.closed_months(drafts.iter().flatten().map(started_at)).await?;
+        let open = |draft: Draft<'a>| {
+            if closed.contains(&store::archives::month_of(started_at(&draft))) {
+                return Err(vec![month_is_closed()].into());
+            }
+            Ok(draft)
+        };
+        Ok(drafts.into_iter().map(|draft| draft.and_then(open)).collect())
     }
 
     /// The sync that each runner's own name stands for, be it of this call or of an earlier one. Of several drafts with

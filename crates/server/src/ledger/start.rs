@@ -14,7 +14,7 @@ use store::sync_attempts::SyncAttempt;
 use store::sync_logs::SyncLog;
 use uuid::{NoContext, Timestamp, Uuid};
 
-use super::{Ledger, LedgerError, earliest_start};
+use super::{Ledger, LedgerError, earliest_start, month_is_closed};
 
 /// Hours after which a waiting attempt that nobody claimed is given up.
 pub(super) const UNCLAIMED_HOURS: i64 = 24;
@@ -54,8 +54,8 @@ impl Ledger<'_> {
             now: self.now,
         };
         let valid = validate_start(&input.draft, &facts)?;
-        if let Some(closed) = self.closed_month(valid.started_at).await? {
-            return Err(vec![closed].into());
+        if !self.closed_months(std::iter::once(valid.started_at)).await?.is_empty() {
+            return Err(vec![month_is_closed()].into());
         }
         let Some(config) = config else { return Err(LedgerError::NotFound) };
         let id = sync_id(valid.started_at);

@@ -200,14 +200,11 @@ impl Maintenance {
     ) -> Result<(), E> {
         let (from, to) = bounds_of(month);
         let statement = format!("SELECT {} {}", R::COLUMNS, R::OF_PERIOD);
-        let mut rows = sqlx::query_as::<_, R>(AssertSqlSafe(statement))
-            .bind(organization_id)
-            .bind(from)
-            .bind(to)
-            .fetch(&mut self.snapshot);
+        let mut rows =
+            sqlx::query(AssertSqlSafe(statement)).bind(organization_id).bind(from).bind(to).fetch(&mut self.snapshot);
         let mut group = Vec::with_capacity(size);
         while let Some(row) = rows.try_next().await.map_err(StoreError::from)? {
-            group.push(row);
+            group.push(R::read(&row).map_err(StoreError::from)?);
             if group.len() == size {
                 take(std::mem::replace(&mut group, Vec::with_capacity(size))).await?;
             }

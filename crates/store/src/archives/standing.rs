@@ -1,26 +1,14 @@
 //! Where records of an archived sync stand today.
 
-use chrono::{DateTime, Utc};
-use domain::record::Resolution;
+use domain::columns::OutcomeColumns;
 use uuid::Uuid;
 
-use super::OutcomeColumns;
+use super::{errors_of, outcome_of, record_of};
 use crate::database::OrgTx;
 use crate::error::StoreError;
-use crate::record_outcomes::OutcomeRow;
-use crate::source_records::{RecordKey, ResolutionRow};
-use crate::words::{money, word};
-
-#[derive(sqlx::FromRow)]
-struct Row {
-    state: Option<String>,
-    changed: bool,
-    resolution: Option<String>,
-    resolution_reason: Option<String>,
-    resolution_reference: Option<String>,
-    resolved_by: Option<String>,
-    resolved_at: Option<DateTime<Utc>>,
-}
+use crate::record_outcomes::{OutcomeRow, Standing};
+use crate::source_records::RecordKey;
+use crate::words::money;
 
 /// Puts each archived outcome beside where its record stands over all syncs, in the same order: what the ledger's own
 /// list gives for a sync that lies in the database.
@@ -30,9 +18,9 @@ pub async fn standing(
     outcomes: Vec<OutcomeColumns>,
 ) -> Result<Vec<OutcomeRow>, StoreError> {
     let organization_id = tx.organization_id();
-    let keys: Vec<RecordKey> = outcomes.iter().map(OutcomeColumns::key).collect();
+    let keys: Vec<RecordKey> = outcomes.iter().map(record_of).collect();
     let (kinds, ids) = RecordKey::columns(&keys);
-    let rows: Vec<Row> = sqlx::query_as(
+    let rows: Vec<Standing> = sqlx::query_as(
         "
         SELECT source_records.state,
                coalesce(coalesce(next_payload_hash, payload_hash) <> sent_hash, false) AS changed,
@@ -52,24 +40,14 @@ pub async fn standing(
     .bind(ids)
     .fetch_all(tx.conn())
     .await?;
-    outcomes.into_iter().zip(keys).zip(rows).map(|((outcome, key), row)| beside(outcome, key, row)).collect()
+    outcomes.into_iter().zip(keys).zip(rows).map(|((outcome, key), standing)| beside(outcome, key, standing)).collect()
 }
 
-fn beside(outcome: OutcomeColumns, key: RecordKey, row: Row) -> Result<OutcomeRow, StoreError> {
-    let resolution = match (row.resolution, row.resolution_reason, row.resolved_at) {
-        (Some(resolution), Some(reason), Some(resolved_at)) => Some(ResolutionRow {
-            resolution: word::<Resolution>(&resolution)?,
-            reason,
-            reference: row.resolution_reference,
-            resolved_by: row.resolved_by,
-            resolved_at,
-        }),
-        _ => None,
-    };
+fn beside(outcome: OutcomeColumns, key: RecordKey, standing: Standing) -> Result<OutcomeRow, StoreError> {
     Ok(OutcomeRow {
         attempt: outcome.attempt_number.unsigned_abs(),
-        outcome: outcome.outcome()?,
-        errors: outcome.errors()?,
+        outcome: outcome_of(&outcome)?,
+        errors: errors_of(&outcome)?,
         key,
         http_status_code: outcome.http_status_code,
         external_reference_id: outcome.external_reference_id,
@@ -78,8 +56,8 @@ fn beside(outcome: OutcomeColumns, key: RecordKey, row: Row) -> Result<OutcomeRo
         amount: outcome.amount.map(money),
         currency: outcome.currency,
         updated_at: outcome.updated_at,
-        state: row.state.as_deref().map(word).transpose()?,
-        changed: row.changed,
-        resolution,
+        state: standing.state()?,
+        changed: standing.changed,
+        resolution: standing.resolution()?,
     })
 }

@@ -60,8 +60,15 @@ struct Row {
     amount: Option<Decimal>,
     currency: Option<String>,
     updated_at: DateTime<Utc>,
+    #[sqlx(flatten)]
+    standing: Standing,
+}
+
+/// Where a record stands over all syncs, as statements select it.
+#[derive(sqlx::FromRow)]
+pub(crate) struct Standing {
     state: Option<String>,
-    changed: bool,
+    pub(crate) changed: bool,
     resolution: Option<String>,
     resolution_reason: Option<String>,
     resolution_reference: Option<String>,
@@ -69,20 +76,33 @@ struct Row {
     resolved_at: Option<DateTime<Utc>>,
 }
 
+impl Standing {
+    /// Its state.
+    pub(crate) fn state(&self) -> Result<Option<RecordState>, StoreError> {
+        self.state.as_deref().map(word).transpose()
+    }
+
+    /// What a person decided about it.
+    pub(crate) fn resolution(self) -> Result<Option<ResolutionRow>, StoreError> {
+        let (Some(resolution), Some(reason), Some(resolved_at)) =
+            (self.resolution, self.resolution_reason, self.resolved_at)
+        else {
+            return Ok(None);
+        };
+        Ok(Some(ResolutionRow {
+            resolution: word::<Resolution>(&resolution)?,
+            reason,
+            reference: self.resolution_reference,
+            resolved_by: self.resolved_by,
+            resolved_at,
+        }))
+    }
+}
+
 impl TryFrom<Row> for OutcomeRow {
     type Error = StoreError;
 
     fn try_from(row: Row) -> Result<Self, StoreError> {
-        let resolution = match (row.resolution, row.resolution_reason, row.resolved_at) {
-            (Some(resolution), Some(reason), Some(resolved_at)) => Some(ResolutionRow {
-                resolution: word::<Resolution>(&resolution)?,
-                reason,
-                reference: row.resolution_reference,
-                resolved_by: row.resolved_by,
-                resolved_at,
-            }),
-            _ => None,
-        };
         Ok(Self {
             key: RecordKey { source_record_type: row.source_record_type, source_record_id: row.source_record_id },
             attempt: row.attempt_number.unsigned_abs(),
@@ -95,9 +115,9 @@ impl TryFrom<Row> for OutcomeRow {
             amount: row.amount.map(money),
             currency: row.currency,
             updated_at: row.updated_at,
-            state: row.state.as_deref().map(word).transpose()?,
-            changed: row.changed,
-            resolution,
+            state: row.standing.state()?,
+            changed: row.standing.changed,
+            resolution: row.standing.resolution()?,
         })
     }
 }

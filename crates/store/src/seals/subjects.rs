@@ -3,14 +3,14 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use domain::seal::rows::{AttemptRow, RecordRow, RecordsHasher, SyncRow};
-use domain::seal::{AttemptDigest, RecordsDigest, Subject, SubjectKey, SyncDigest};
+use domain::columns::{OutcomeColumns, SyncAttemptColumns, SyncLogColumns};
+use domain::seal::{AttemptDigest, RecordsDigest, RecordsHasher, Subject, SubjectKey, SyncDigest};
 use futures::TryStreamExt as _;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::number;
-use crate::archives::{LedgerColumns, OutcomeColumns, SyncAttemptColumns, SyncLogColumns};
+use crate::archives::LedgerColumns;
 use crate::database::OrgTx;
 use crate::error::StoreError;
 
@@ -26,19 +26,19 @@ type AttemptKey = (Uuid, u16);
 
 impl Digests {
     /// Takes in a sync.
-    pub fn sync(&mut self, row: SyncLogColumns) {
-        self.syncs.insert(row.id, sync_row(row).digest());
+    pub fn sync(&mut self, row: &SyncLogColumns) {
+        self.syncs.insert(row.id, row.digest());
     }
 
     /// Takes in an attempt.
-    pub fn attempt(&mut self, row: SyncAttemptColumns) {
-        self.attempts.insert((row.sync_id, row.attempt_number.unsigned_abs()), attempt_row(row).digest());
+    pub fn attempt(&mut self, row: &SyncAttemptColumns) {
+        self.attempts.insert((row.sync_id, row.attempt_number.unsigned_abs()), row.digest());
     }
 
     /// Takes in an outcome. Those of an attempt come ordered by the bytes of their type, and then by id.
-    pub fn record(&mut self, row: OutcomeColumns) {
+    pub fn record(&mut self, row: &OutcomeColumns) {
         let key = (row.sync_id, row.attempt_number.unsigned_abs());
-        self.records.entry(key).or_default().add(&record_row(row));
+        self.records.entry(key).or_default().add(row);
     }
 
     /// What is said of each of these, in their order.
@@ -60,89 +60,14 @@ impl Digests {
     }
 }
 
-fn sync_row(row: SyncLogColumns) -> SyncRow {
-    SyncRow {
-        id: row.id,
-        integration_config_id: row.integration_config_id,
-        organization_id: row.organization_id,
-        connector_type: row.connector_type,
-        sync_type: row.sync_type,
-        status: row.status,
-        records_processed: row.records_processed,
-        records_failed: row.records_failed,
-        records_total: row.records_total,
-        error_code: row.error_code,
-        error_message: row.error_message,
-        retry_count: row.retry_count,
-        triggered_by: row.triggered_by,
-        triggered_by_user_id: row.triggered_by_user_id,
-        source_record_id: row.source_record_id,
-        source_record_type: row.source_record_type,
-        external_reference_id: row.external_reference_id,
-        request_payload_hash: row.request_payload_hash,
-        http_status_code: row.http_status_code,
-        duration_ms: row.duration_ms,
-        started_at: row.started_at,
-        completed_at: row.completed_at,
-        metadata: row.metadata,
-        warnings: row.warnings,
-        backfill: row.backfill,
-        client_run_id: row.client_run_id,
-    }
-}
-
-fn attempt_row(row: SyncAttemptColumns) -> AttemptRow {
-    AttemptRow {
-        organization_id: row.organization_id,
-        sync_started_at: row.sync_started_at,
-        sync_id: row.sync_id,
-        attempt_number: row.attempt_number,
-        status: row.status,
-        started_at: row.started_at,
-        completed_at: row.completed_at,
-        duration_ms: row.duration_ms,
-        records_total: row.records_total,
-        records_done: row.records_done,
-        records_processed: row.records_processed,
-        records_failed: row.records_failed,
-        records_skipped: row.records_skipped,
-        records_unknown: row.records_unknown,
-        records_not_attempted: row.records_not_attempted,
-        error_code: row.error_code,
-        error_message: row.error_message,
-        http_status_code: row.http_status_code,
-        triggered_by_user_id: row.triggered_by_user_id,
-    }
-}
-
-fn record_row(row: OutcomeColumns) -> RecordRow {
-    RecordRow {
-        organization_id: row.organization_id,
-        sync_started_at: row.sync_started_at,
-        sync_id: row.sync_id,
-        attempt_number: row.attempt_number,
-        source_record_type: row.source_record_type,
-        source_record_id: row.source_record_id,
-        outcome: row.outcome,
-        errors: row.errors,
-        http_status_code: row.http_status_code,
-        external_reference_id: row.external_reference_id,
-        request_payload_hash: row.request_payload_hash,
-        label: row.label,
-        amount: row.amount,
-        currency: row.currency,
-        updated_at: row.updated_at,
-    }
-}
-
 /// What the ledger says of each of these, in their order.
 pub async fn subjects(tx: &mut OrgTx, keys: &[SubjectKey]) -> Result<Vec<Subject>, StoreError> {
     let mut digests = Digests::default();
     for row in syncs(tx, keys).await? {
-        digests.sync(row);
+        digests.sync(&row);
     }
     for row in attempts(tx, keys).await? {
-        digests.attempt(row);
+        digests.attempt(&row);
     }
     add_records(tx, keys, &mut digests).await?;
     Ok(digests.subjects(keys))
@@ -163,12 +88,9 @@ async fn syncs(tx: &mut OrgTx, keys: &[SubjectKey]) -> Result<Vec<SyncLogColumns
         ",
         SyncLogColumns::COLUMNS
     );
-    Ok(sqlx::query_as(AssertSqlSafe(statement))
-        .bind(organization_id)
-        .bind(ids)
-        .bind(starts)
-        .fetch_all(tx.conn())
-        .await?)
+    let rows =
+        sqlx::query(AssertSqlSafe(statement)).bind(organization_id).bind(ids).bind(starts).fetch_all(tx.conn()).await?;
+    Ok(rows.iter().map(LedgerColumns::read).collect::<Result<_, _>>()?)
 }
 
 type WantedAttempts = (Vec<Uuid>, Vec<DateTime<Utc>>, Vec<Option<i16>>);
@@ -204,13 +126,14 @@ fn of_attempts<R: LedgerColumns>(table: &str, order: &str) -> AssertSqlSafe<Stri
 async fn attempts(tx: &mut OrgTx, keys: &[SubjectKey]) -> Result<Vec<SyncAttemptColumns>, StoreError> {
     let organization_id = tx.organization_id();
     let (ids, starts, numbers) = wanted_attempts(keys);
-    Ok(sqlx::query_as(of_attempts::<SyncAttemptColumns>("sync_attempts", ""))
+    let rows = sqlx::query(of_attempts::<SyncAttemptColumns>("sync_attempts", ""))
         .bind(organization_id)
         .bind(ids)
         .bind(starts)
         .bind(numbers)
         .fetch_all(tx.conn())
-        .await?)
+        .await?;
+    Ok(rows.iter().map(LedgerColumns::read).collect::<Result<_, _>>()?)
 }
 
 /// Hashes outcomes as they come, so that an attempt of many records takes little memory.
@@ -220,14 +143,14 @@ async fn add_records(tx: &mut OrgTx, keys: &[SubjectKey], digests: &mut Digests)
         "#;
     let organization_id = tx.organization_id();
     let (ids, starts, numbers) = wanted_attempts(keys);
-    let mut rows = sqlx::query_as(of_attempts::<OutcomeColumns>("sync_record_outcomes", ORDER))
+    let mut rows = sqlx::query(of_attempts::<OutcomeColumns>("sync_record_outcomes", ORDER))
         .bind(organization_id)
         .bind(ids)
         .bind(starts)
         .bind(numbers)
         .fetch(tx.conn());
     while let Some(row) = rows.try_next().await? {
-        digests.record(row);
+        digests.record(&OutcomeColumns::read(&row)?);
     }
     Ok(())
 }

@@ -3,11 +3,10 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use api_types::attempts::{StartAttempt, StartedAttempt};
 use api_types::auth::TokenResponse;
 use api_types::records::{AppendRecords, AppendedRecords};
-use api_types::sync_logs::{
-    FailSync, FinishedSync, ReportProgress, StartAttempt, StartSync, StartedAttempt, SucceedSync,
-};
+use api_types::sync_logs::{FailSync, FinishedSync, ReportProgress, StartSync, SucceedSync};
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::integration::{ConnectorType, SyncType};
 use domain::sync_log::SyncStatus;

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-use api_types::sync_logs::StartedAttempt;
+use api_types::attempts::StartedAttempt;
 use uuid::Uuid;
 
 use super::api::Shown;

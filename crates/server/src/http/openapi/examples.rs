@@ -200,13 +200,14 @@ fn notifications() -> Value {
 #[cfg(test)]
 mod tests {
     use api_types::Page;
+    use api_types::attempts::{Attempt, StartedAttempt};
     use api_types::auth::{Me, TokenResponse};
     use api_types::incidents::Incident;
     use api_types::integrations::{ConnectionTest, Integration, IntegrationSummary};
     use api_types::notifications::NotificationPage;
     use api_types::records::{AppendedRecords, ErrorGroups, RecordJourney, RecordOutcomeItem, RetryPreview};
     use api_types::source_records::StagedRecord;
-    use api_types::sync_logs::{Attempt, ImportResponse, StartedAttempt, Sync};
+    use api_types::sync_logs::{ImportResponse, Sync};
     use api_types::trends::Trends;
     use serde::Serialize;
     use serde::de::DeserializeOwned;
