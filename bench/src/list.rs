@@ -7,6 +7,7 @@ use domain::health::{HealthFacts, RECENT_SYNCS, RecentSync};
 use serde_json::Value;
 use sqlx::PgConnection;
 use sqlx::types::Json;
+use store::health::StoredFacts;
 use uuid::Uuid;
 
 use crate::client::Client;
@@ -153,7 +154,7 @@ async fn fill_health(owner: &mut PgConnection, organization: Uuid, integration: 
     sqlx::query("UPDATE integration_health SET facts = $3 WHERE organization_id = $1 AND integration_config_id = $2")
         .bind(organization)
         .bind(integration)
-        .bind(Json(facts))
+        .bind(Json(StoredFacts::from(&facts)))
         .execute(owner)
         .await?;
     Ok(())

@@ -39,7 +39,7 @@ pub struct Load {
     pub seconds: usize,
     /// Set for the whole connection, for scripts that set no organization themselves.
     pub organization: Option<Uuid>,
-    /// Whether statements are planned once for all parameters, as those of the server's writing transactions are.
+    /// Whether statements are planned once for all parameters, and by indexes, as those of the server's transactions are.
     pub generic: bool,
 }
 
@@ -78,7 +78,8 @@ async fn start(program: &Path, database: &str, script: &str, load: Load, more: &
         .env("PGDATABASE", url.path().trim_start_matches('/'))
         .kill_on_drop(true);
     let organization = load.organization.map(|organization| format!("-c app.org_id={organization} "));
-    let generic = if load.generic { "-c plan_cache_mode=force_generic_plan" } else { "" };
+    let generic =
+        if load.generic { "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off" } else { "" };
     command.env("PGOPTIONS", organization.unwrap_or_default() + generic);
     let output = command.output().await.with_context(|| format!("{} cannot be run", program.display()))?;
     let text = String::from_utf8_lossy(&output.stdout);

@@ -9,6 +9,7 @@ mod bad_input;
 mod clocks;
 mod events;
 mod exports;
+mod group_commit;
 mod idempotency;
 mod imports;
 mod incidents;

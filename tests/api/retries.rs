@@ -37,6 +37,26 @@ async fn a_preview_says_what_would_be_sent() {
 }
 
 #[tokio::test]
+async fn a_record_that_is_sent_again_while_its_fate_is_unknown_stays_in_doubt() {
+    let scene = Scene::new().await;
+    let (first, claim) = (scene.start(json!({})).await, Uuid::now_v7());
+    scene.append(first, 0, &[record(claim, "unknown")]).await.expect(200);
+    scene.succeed(first, 0).await.expect(200);
+    let second = scene.start(json!({})).await;
+    scene.append(second, 0, &[record(claim, "sending")]).await.expect(200);
+    scene.append(second, 0, &[record(claim, "failed")]).await.expect(200);
+    scene.succeed(second, 0).await.expect(200);
+    let preview =
+        async |sync: Uuid| scene.admin.get(&format!("/sync-logs/{sync}/retry-preview")).send().await.expect(200);
+    for sync in [first, second] {
+        assert_has(&preview(sync).await, &json!({ "records": 0, "unknown": 1 }));
+    }
+    // What the first request became is known after all.
+    scene.append(first, 0, &[record(claim, "succeeded")]).await.expect(200);
+    assert_has(&preview(second).await, &json!({ "records": 0, "unknown": 0, "delivered_since": 1 }));
+}
+
+#[tokio::test]
 async fn of_many_who_ask_at_once_one_retry_comes() {
     let scene = Scene::new().await;
     let (sync, ..) = scene.half_failed().await;

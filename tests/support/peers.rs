@@ -1,7 +1,9 @@
 //! Servers of other people that Syncwatch is tested against: real frameworks and a real mail server, each in a process of
-//! its own that ends with the test, and a server on a bare socket for answers that no framework gives.
+//! its own that ends with the test, and servers on a bare socket for answers, and orders of answers, that no framework
+//! gives.
 
 mod books;
+mod held;
 mod mail_server;
 mod port;
 mod process;
@@ -9,6 +11,7 @@ mod scripted;
 mod webhooks;
 
 pub use books::{Behaviour, Booking, Books, BooksLog};
+pub use held::{Held, HeldRequest};
 pub use mail_server::{MailServer, Received, smtp_url};
 pub use port::Port;
 pub use scripted::{Act, Scripted};

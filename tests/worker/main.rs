@@ -1,5 +1,6 @@
 //! The worker against servers of other people: what it says it did is compared with what they have booked.
 
+mod doubts;
 mod frameworks;
 mod histories;
 mod lights;

@@ -6,6 +6,7 @@ use anyhow::Result;
 use domain::health::{HealthFacts, RECENT_SYNCS, RecentSync};
 use sqlx::PgConnection;
 use sqlx::types::Json;
+use store::health::StoredFacts;
 use uuid::Uuid;
 
 /// Folds each integration's latest syncs, oldest first, and writes what comes out.
@@ -36,8 +37,8 @@ pub(super) async fn write(owner: &mut PgConnection) -> Result<()> {
             facts.record(sync);
         }
     }
-    let (ids, facts): (Vec<Uuid>, Vec<Json<HealthFacts>>) =
-        facts.into_iter().map(|(id, facts)| (id, Json(facts))).unzip();
+    let (ids, facts): (Vec<Uuid>, Vec<Json<StoredFacts>>) =
+        facts.iter().map(|(id, facts)| (*id, Json(StoredFacts::from(facts)))).unzip();
     sqlx::query(
         "
         UPDATE integration_health SET facts = known.facts

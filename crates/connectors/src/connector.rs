@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use domain::doubt::Certainty;
 use domain::integration::ConnectorType;
 use domain::record::{RecordError, RecordOutcome};
 use domain::violation::{Rule, Violation};
@@ -55,6 +56,8 @@ pub enum Permanence {
 pub struct RecordAnswer {
     /// `succeeded`, `warning`, `failed`, `unknown` or `not_attempted`.
     pub outcome: RecordOutcome,
+    /// Whether this request may have brought the record there all the same. Meaningful on anything but success.
+    pub certainty: Certainty,
     /// The external system's complaints; never empty unless the record succeeded.
     pub errors: Vec<RecordError>,
     /// The status of the HTTP answer, or of this record's part of it.
@@ -91,7 +94,8 @@ pub trait Connector: Send + Sync {
     /// Requests that may be under way at once.
     fn concurrency(&self) -> usize;
 
-    /// Whether a repeated request with the same idempotency key cannot book twice.
+    /// Whether a repeated request with the same idempotency key cannot book twice. It asks what became of the first
+    /// request; another version of the record asks nothing, so this makes no answer more certain.
     fn repeat_safe(&self) -> bool;
 
     /// Sends at most [`batch_size`](Self::batch_size) records in one request; exactly one answer per record, in order.

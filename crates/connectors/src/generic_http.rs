@@ -2,8 +2,10 @@
 //!
 //! # What an answer means
 //!
-//! The rule behind the table: `failed` is said only where the record can be known not to have been booked, since a
-//! failed record may be sent again; where it may have been, the outcome is `unknown`.
+//! The rule behind the table: `failed` and `not attempted` are said only where it is certain that this request did not
+//! bring the record there ([`NotTaken`](domain::doubt::Certainty::NotTaken)), since such a record may be corrected and
+//! sent as something new; where it may have, the outcome is `unknown` ([`Open`](domain::doubt::Certainty::Open)), also
+//! where the system would recognise a repetition.
 //!
 //! | what happened | outcome | permanence | code where the system gives none |
 //! | --- | --- | --- | --- |
@@ -26,9 +28,8 @@
 //! | any other 4xx, even when its body breaks off | failed | permanent; transient as above | `HTTP_422` … |
 //! | 5xx that names a field: the system judged the record | failed | permanent | `HTTP_500` … |
 //! | 501, 505 | failed | permanent | `HTTP_501` … |
-//! | 503: refused before it was worked on | failed | transient | `HTTP_503` |
-//! | 500, 502, 504 and other 5xx, repetition safe | failed | transient (500: unknown) | `HTTP_500` … |
-//! | 500, 502, 504 and other 5xx otherwise: a gateway that lost its server cannot know what that server did | unknown | transient (500: unknown) | `HTTP_500` … |
+//! | 503 with `Retry-After`, with a problem document (RFC 9457) or with a code that says it was too much at once: the system itself refused, before it worked on the request | failed | transient | `HTTP_503` |
+//! | any other 5xx: a gateway that lost its server cannot know what that server did | unknown | transient (500: unknown) | `HTTP_500` … |
 //!
 //! `Retry-After`, seconds or date, is passed on from any answer, at most an hour.
 //!
@@ -38,7 +39,7 @@
 //! | --- | --- |
 //! | 2xx with a result per record (207, or where `results_pointer` leads) | its own, by the table above applied to its own status |
 //! | 2xx, and the results that were promised are not there or not as many as the records | unknown, `RESULTS_MISSING` |
-//! | refused, and some records are named by their index | those failed with their own complaints; the others not attempted, `BATCH_REJECTED` |
+//! | refused, and some records are named by their index | those failed with their own complaints; the others not attempted, `BATCH_REJECTED`; at 5xx unknown, `PARTIAL_ANSWER` |
 //! | GraphQL `data` beside `errors`, and some records are named | those failed; the others unknown, `PARTIAL_ANSWER` |
 //! | refused, and no record is named | all the same, with the whole message |
 //! | anything else | all the same |

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use connectors::{Connector, OutboundPolicy, OutboundRecord, Permanence, RecordAnswer, build, validate_settings};
+use domain::doubt::Certainty;
 use domain::integration::ConnectorType;
 use domain::record::RecordOutcome;
 use serde_json::{Value, json};
@@ -131,7 +132,7 @@ async fn a_refused_connection_means_nothing_left() {
     assert_eq!(answers.len(), 3);
     for answer in answers {
         assert_eq!((answer.outcome, answer.permanence), (RecordOutcome::Failed, Permanence::Transient));
-        assert_eq!(code(&answer), "CONNECTION_REFUSED");
+        assert_eq!((answer.certainty, code(&answer)), (Certainty::NotTaken, "CONNECTION_REFUSED"));
         assert_eq!(answer.http_status_code, None);
     }
 }
@@ -209,6 +210,7 @@ async fn silence_is_unknown() {
     let records = records(1);
     let answers = tokio::time::timeout(Duration::from_mins(1), connector.send(&records)).await.unwrap();
     assert_eq!((answers[0].outcome, code(&answers[0])), (RecordOutcome::Unknown, "TIMEOUT"));
+    assert_eq!(answers[0].certainty, Certainty::Open);
     assert!(held.await.unwrap().contains("C-0"));
 }
 
@@ -263,7 +265,8 @@ async fn pages_and_empty_answers() {
     assert_eq!(one(response("200 OK", "", "")).await.outcome, RecordOutcome::Succeeded);
     assert_eq!(one(response("204 No Content", "", "")).await.outcome, RecordOutcome::Succeeded);
     let page = response("503 Service Unavailable", "Content-Type: text/html\r\n", "<html><h1>Down for the night</h1>");
-    assert_eq!(one(page).await.errors[0].message, "Down for the night");
+    let answer = one(page).await;
+    assert_eq!((answer.outcome, answer.errors[0].message.as_str()), (RecordOutcome::Unknown, "Down for the night"));
 }
 
 #[tokio::test]

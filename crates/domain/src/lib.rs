@@ -7,6 +7,7 @@ mod wire_enum;
 
 pub mod calendar;
 pub mod columns;
+pub mod doubt;
 pub mod error_group;
 pub mod health;
 pub mod incident;

@@ -65,7 +65,8 @@ wire_enum! {
 }
 
 impl RecordState {
-    /// The state that an outcome leaves a record in; `None` leaves it as it was.
+    /// The state that an outcome by itself leaves a record in; `None` leaves it as it was. What a record was before
+    /// counts too: see [`doubt::after`](crate::doubt::after).
     pub const fn after(outcome: RecordOutcome) -> Option<Self> {
         match outcome {
             RecordOutcome::Sending => Some(Self::Sending),
@@ -74,20 +75,6 @@ impl RecordState {
             RecordOutcome::Unknown => Some(Self::Unknown),
             RecordOutcome::NotAttempted => Some(Self::Staged),
             RecordOutcome::Queued | RecordOutcome::Skipped => None,
-        }
-    }
-
-    /// The state after an outcome, seen from the state before it.
-    ///
-    /// What has arrived or was booked by hand stays so whatever a later or late report says, and a record that was not
-    /// attempted stands where it stood: an unknown outcome does not become harmless because nothing more was sent.
-    #[must_use]
-    pub const fn then(self, outcome: RecordOutcome) -> Self {
-        match (self, Self::after(outcome)) {
-            (Self::Delivered | Self::Handled, _) | (Self::Failed | Self::Unknown, Some(Self::Staged)) | (_, None) => {
-                self
-            }
-            (_, Some(next)) => next,
         }
     }
 }

@@ -8,6 +8,7 @@ mod announce;
 mod attempt;
 mod consequences;
 mod finish;
+mod group;
 mod import;
 mod lineage;
 mod message;
@@ -19,6 +20,8 @@ mod seal;
 mod stage;
 mod start;
 mod trigger;
+
+use std::sync::Arc;
 
 use api_types::ErrorCode;
 use chrono::{DateTime, Datelike as _, Duration, Months, NaiveDate, NaiveTime, Utc};
@@ -34,6 +37,7 @@ use crate::http::problem::ApiError;
 
 pub use attempt::Claimed;
 pub use finish::Report;
+pub use group::GroupCommit;
 pub use import::{Imported, Recorded};
 pub use lineage::{LineageReport, LineageTaken};
 pub use message::{skipped, storable_errors};
@@ -83,6 +87,12 @@ pub enum LedgerError {
     /// The database failed, or a rule in it refused.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The database failed for everybody whose syncs were to be written together.
+    #[error(transparent)]
+    Shared(Arc<StoreError>),
+    /// The transaction ended and left no answer.
+    #[error("the transaction ended without an answer")]
+    Unanswered,
 }
 
 impl From<Vec<Violation>> for LedgerError {
@@ -116,6 +126,8 @@ impl From<LedgerError> for ApiError {
                 Self::violations(vec![month_is_closed()])
             }
             LedgerError::Store(error) => Self::from(error),
+            LedgerError::Shared(error) => Self::from(&*error),
+            LedgerError::Unanswered => Self::internal(detail),
         }
     }
 }
@@ -127,14 +139,11 @@ impl Ledger<'_> {
     }
 
     /// The months of these starts that have left the database.
-    async fn closed_months(
-        &mut self,
-        starts: impl Iterator<Item = DateTime<Utc>>,
-    ) -> Result<Vec<NaiveDate>, LedgerError> {
+    async fn closed_months(&mut self, starts: &[DateTime<Utc>]) -> Result<Vec<NaiveDate>, LedgerError> {
         // Nothing younger leaves.
         let latest = self.now - Duration::days(330);
         let mut months: Vec<NaiveDate> =
-            starts.filter(|started_at| *started_at <= latest).map(store::archives::month_of).collect();
+            starts.iter().filter(|at| **at <= latest).map(|at| store::archives::month_of(*at)).collect();
         months.sort_unstable();
         months.dedup();
         if months.is_empty() {

@@ -10,6 +10,7 @@ use actix_web::HttpServer;
 use actix_web::dev::ServerHandle;
 use anyhow::{Context as _, bail};
 use store::Database;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -21,6 +22,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::events::EventHub;
 use crate::http::{Shared, application};
+use crate::ledger::GroupCommit;
 use crate::state::{AppState, outbound_policy};
 
 pub use database::{ServingDatabase, app_password, role_password, with_database};
@@ -87,6 +89,7 @@ pub async fn spawn_parts(config: Config, clock: Clock, parts: Parts) -> anyhow::
         hub: EventHub::new(shutdown.clone()),
         jobs: Arc::new(Notify::new()),
         webhooks: Arc::new(Notify::new()),
+        group_commit: GroupCommit::new(Handle::current()),
         tokens: Arc::new(tokens),
         config: Arc::new(config),
     };

@@ -12,7 +12,7 @@ use crate::auth::TokenService;
 use crate::clock::Clock;
 use crate::config::{Config, OutboundConfig};
 use crate::http::events::EventHub;
-use crate::ledger::Ledger;
+use crate::ledger::{GroupCommit, Ledger};
 use crate::vault::Vault;
 
 /// The application's state; clones share everything.
@@ -36,6 +36,8 @@ pub struct AppState {
     pub jobs: Arc<Notify>,
     /// Wakes the worker when there is a webhook to send.
     pub webhooks: Arc<Notify>,
+    /// Lets callers who record finished syncs share transactions.
+    pub group_commit: GroupCommit,
     /// Issues and verifies access tokens.
     pub tokens: Arc<TokenService>,
 }

@@ -53,9 +53,16 @@ pub struct Event {
 /// at a time; the others return at once. Returns how many were numbered.
 pub async fn publish(database: &Database, batch: i64) -> Result<u64, StoreError> {
     let mut tx = PlainTx::begin(database).await?;
-    let mine: bool = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock(hashtext('syncwatch_events'))")
-        .fetch_one(tx.conn())
-        .await?;
+    // Each waiting event is found by its index, never by reading all events there are: so no other way is allowed, and
+    // the statement is planned each time, with the size that the table has by then.
+    let (mine, ..): (bool, String, String, String) = sqlx::query_as(
+        "
+        SELECT pg_try_advisory_xact_lock(hashtext('syncwatch_events')), set_config('enable_seqscan', 'off', true),
+               set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)
+        ",
+    )
+    .fetch_one(tx.conn())
+    .await?;
     if !mine {
         return Ok(0);
     }
@@ -70,6 +77,7 @@ pub async fn publish(database: &Database, batch: i64) -> Result<u64, StoreError>
         ",
     )
     .bind(batch)
+    .persistent(false)
     .execute(tx.conn())
     .await?
     .rows_affected();

@@ -1,10 +1,14 @@
 //! The health row of an integration: the domain's facts, kept in the ledger's transactions.
 
 mod finished;
+mod stored;
+
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use domain::health::{Amount, HealthFacts, Undelivered};
 use rust_decimal::Decimal;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::database::OrgTx;
@@ -13,31 +17,44 @@ use crate::events::NewEvent;
 use crate::words::money;
 
 pub use finished::{failures_before, holds_month, latest_finished};
+pub use stored::StoredFacts;
 
 /// The facts of an integration.
 pub async fn find(tx: &mut OrgTx, integration_config_id: Uuid) -> Result<HealthFacts, StoreError> {
     let organization_id = tx.organization_id();
-    let facts: Option<sqlx::types::Json<HealthFacts>> = sqlx::query_scalar(
+    let facts: Option<Json<StoredFacts>> = sqlx::query_scalar(
         "SELECT facts FROM integration_health WHERE organization_id = $1 AND integration_config_id = $2",
     )
     .bind(organization_id)
     .bind(integration_config_id)
     .fetch_optional(tx.conn())
     .await?;
-    Ok(facts.map(|facts| facts.0).unwrap_or_default())
+    Ok(facts.map(|facts| facts.0.into()).unwrap_or_default())
 }
 
 /// The facts, held against other writers until the transaction ends; so this comes late in it.
 pub async fn lock(tx: &mut OrgTx, integration_config_id: Uuid) -> Result<HealthFacts, StoreError> {
+    let held = lock_many(tx, &[integration_config_id]).await?.remove(&integration_config_id);
+    held.ok_or_else(|| StoreError::Corrupt("an integration has no health row".to_owned()))
+}
+
+/// The same of several integrations, always in the same order, so that two who hold several never wait for each other.
+pub async fn lock_many(
+    tx: &mut OrgTx,
+    integration_config_ids: &[Uuid],
+) -> Result<BTreeMap<Uuid, HealthFacts>, StoreError> {
     let organization_id = tx.organization_id();
-    let facts: sqlx::types::Json<HealthFacts> = sqlx::query_scalar(
-        "SELECT facts FROM integration_health WHERE organization_id = $1 AND integration_config_id = $2 FOR UPDATE",
+    let held: Vec<(Uuid, Json<StoredFacts>)> = sqlx::query_as(
+        "
+        SELECT integration_config_id, facts FROM integration_health
+        WHERE organization_id = $1 AND integration_config_id = ANY($2) ORDER BY integration_config_id FOR UPDATE
+        ",
     )
     .bind(organization_id)
-    .bind(integration_config_id)
-    .fetch_one(tx.conn())
+    .bind(integration_config_ids)
+    .fetch_all(tx.conn())
     .await?;
-    Ok(facts.0)
+    Ok(held.into_iter().map(|(id, facts)| (id, facts.0.into())).collect())
 }
 
 /// Writes the facts.
@@ -56,41 +73,52 @@ pub async fn update(
     )
     .bind(organization_id)
     .bind(integration_config_id)
-    .bind(sqlx::types::Json(facts))
+    .bind(Json(StoredFacts::from(facts)))
     .bind(now)
     .execute(tx.conn())
     .await?;
     Ok(())
 }
 
-/// Writes the facts, the moment at which the light turns red by itself, and the events that tell of it, in one round
-/// trip.
+/// An integration's health as it is to be written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewHealth {
+    /// The integration.
+    pub integration_config_id: Uuid,
+    /// The facts.
+    pub facts: HealthFacts,
+    /// When the light turns red by itself.
+    pub stale_at: Option<DateTime<Utc>>,
+}
+
+/// Writes the health of integrations, and the events that tell of it, in one round trip.
 pub async fn update_and_tell(
     tx: &mut OrgTx,
-    integration_config_id: Uuid,
-    facts: &HealthFacts,
-    stale_at: Option<DateTime<Utc>>,
+    health: &[NewHealth],
     events: &[NewEvent],
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let organization_id = tx.organization_id();
     sqlx::query(
         "
-        WITH health AS (
-            UPDATE integration_health SET facts = $3, updated_at = $4
-            WHERE organization_id = $1 AND integration_config_id = $2
+        WITH new AS (
+            SELECT * FROM unnest($2::uuid[], $3::jsonb[], $4::timestamptz[]) AS new (id, facts, stale_at)
+        ), health AS (
+            UPDATE integration_health SET facts = new.facts, updated_at = $5 FROM new
+            WHERE organization_id = $1 AND integration_config_id = new.id
         ), timer AS (
-            UPDATE integration_timers SET stale_at = $5 WHERE organization_id = $1 AND integration_config_id = $2
+            UPDATE integration_timers SET stale_at = new.stale_at FROM new
+            WHERE organization_id = $1 AND integration_config_id = new.id
         )
         INSERT INTO events (organization_id, kind, data)
         SELECT $1, event.kind, event.data FROM unnest($6::text[], $7::jsonb[]) AS event (kind, data)
         ",
     )
     .bind(organization_id)
-    .bind(integration_config_id)
-    .bind(sqlx::types::Json(facts))
+    .bind(health.iter().map(|new| new.integration_config_id).collect::<Vec<_>>())
+    .bind(health.iter().map(|new| Json(StoredFacts::from(&new.facts))).collect::<Vec<_>>())
+    .bind(health.iter().map(|new| new.stale_at).collect::<Vec<_>>())
     .bind(now)
-    .bind(stale_at)
     .bind(events.iter().map(|event| event.kind).collect::<Vec<_>>())
     .bind(events.iter().map(|event| &event.data).collect::<Vec<_>>())
     .execute(tx.conn())
@@ -98,41 +126,52 @@ pub async fn update_and_tell(
     Ok(())
 }
 
-/// What has not arrived, counted and summed by currency from the records' states.
-pub async fn undelivered(tx: &mut OrgTx, integration_config_id: Uuid) -> Result<Undelivered, StoreError> {
-    Ok(standing(tx, integration_config_id).await?.0)
+/// What an integration's facts and incidents are judged with.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Standing {
+    /// What has not arrived, counted and summed by currency from the records' states.
+    pub undelivered: Undelivered,
+    /// The open incident.
+    pub incident: Option<Uuid>,
 }
 
-/// The same, and the integration's open incident. Read after the health row is locked, both are as whoever held it
-/// before left them.
-pub async fn standing(tx: &mut OrgTx, integration_config_id: Uuid) -> Result<(Undelivered, Option<Uuid>), StoreError> {
-    type Row = (Option<Uuid>, Option<String>, Option<i64>, Option<Decimal>);
+/// Where integrations stand. Read after their health rows are locked, it is as whoever held them before left it.
+pub async fn standing(tx: &mut OrgTx, integration_config_ids: &[Uuid]) -> Result<BTreeMap<Uuid, Standing>, StoreError> {
+    type Row = (Uuid, Option<Uuid>, Option<String>, Option<i64>, Option<Decimal>);
     let organization_id = tx.organization_id();
     let rows: Vec<Row> = sqlx::query_as(
         "
-        SELECT incident.id, sums.currency, sums.records, sums.amount
-        FROM (VALUES (true)) AS always
-        LEFT JOIN (
-            SELECT id FROM incidents
-            WHERE organization_id = $1 AND integration_config_id = $2 AND resolved_at IS NULL
-        ) AS incident ON true
-        LEFT JOIN (
+        SELECT wanted.id, incident.id, sums.currency, sums.records, sums.amount
+        FROM unnest($2::uuid[]) AS wanted (id)
+        LEFT JOIN incidents AS incident
+            ON incident.organization_id = $1 AND incident.integration_config_id = wanted.id
+            AND incident.resolved_at IS NULL
+        LEFT JOIN LATERAL (
             SELECT currency, count(*) AS records, sum(amount) AS amount FROM source_records
-            WHERE organization_id = $1 AND integration_config_id = $2 AND state IN ('failed', 'unknown')
+            WHERE organization_id = $1 AND integration_config_id = wanted.id AND state IN ('failed', 'unknown')
             GROUP BY currency
         ) AS sums ON true
-        ORDER BY sums.currency
+        ORDER BY wanted.id, sums.currency
         ",
     )
     .bind(organization_id)
-    .bind(integration_config_id)
+    .bind(integration_config_ids)
     .fetch_all(tx.conn())
     .await?;
-    let incident = rows.first().and_then(|row| row.0);
-    let records = rows.iter().filter_map(|row| row.2).sum();
-    let amounts = rows
-        .into_iter()
-        .filter_map(|(_, currency, _, sum)| Some(Amount { currency: currency?, amount: money(sum?) }))
-        .collect();
-    Ok((Undelivered { records, amounts }, incident))
+    let mut standing: BTreeMap<Uuid, Standing> = BTreeMap::new();
+    for (id, incident, currency, records, sum) in rows {
+        let one = standing.entry(id).or_default();
+        one.incident = incident;
+        one.undelivered.records += records.unwrap_or(0);
+        one.undelivered
+            .amounts
+            .extend(currency.zip(sum).map(|(currency, sum)| Amount { currency, amount: money(sum) }));
+    }
+    Ok(standing)
+}
+
+/// What of an integration has not arrived.
+pub async fn undelivered(tx: &mut OrgTx, integration_config_id: Uuid) -> Result<Undelivered, StoreError> {
+    let standing = standing(tx, &[integration_config_id]).await?.remove(&integration_config_id);
+    Ok(standing.unwrap_or_default().undelivered)
 }

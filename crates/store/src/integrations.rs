@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::database::OrgTx;
 use crate::error::StoreError;
+use crate::health::StoredFacts;
 use crate::words::word;
 
 /// Credentials as they lie in the database.
@@ -191,7 +192,7 @@ pub async fn insert(tx: &mut OrgTx, config: &IntegrationConfig) -> Result<(), St
     )
     .bind(organization_id)
     .bind(config.id)
-    .bind(serde_json::to_value(HealthFacts::default())?)
+    .bind(sqlx::types::Json(StoredFacts::from(&HealthFacts::default())))
     .bind(config.created_at)
     .execute(tx.conn())
     .await?;
@@ -298,7 +299,7 @@ pub async fn list(tx: &mut OrgTx) -> Result<Vec<(IntegrationConfig, HealthFacts,
     struct Joined {
         #[sqlx(flatten)]
         config: Row,
-        facts: sqlx::types::Json<HealthFacts>,
+        facts: sqlx::types::Json<StoredFacts>,
         active_sync_id: Option<Uuid>,
     }
     let organization_id = tx.organization_id();
@@ -322,5 +323,5 @@ pub async fn list(tx: &mut OrgTx) -> Result<Vec<(IntegrationConfig, HealthFacts,
     .bind(organization_id)
     .fetch_all(tx.conn())
     .await?;
-    rows.into_iter().map(|row| Ok((row.config.try_into()?, row.facts.0, row.active_sync_id))).collect()
+    rows.into_iter().map(|row| Ok((row.config.try_into()?, row.facts.0.into(), row.active_sync_id))).collect()
 }

@@ -264,7 +264,7 @@ pub struct NewResolution<'a> {
     pub resolved_by: Uuid,
 }
 
-/// Writes a decision and what it makes of the record. A settled record's payload is deleted.
+/// Writes a decision and what it makes of the record, which is in doubt no more. A settled record's payload is deleted.
 pub async fn resolve(
     tx: &mut OrgTx,
     integration_config_id: Uuid,
@@ -288,7 +288,8 @@ pub async fn resolve(
             payload_key_id = CASE WHEN $6 = 'send_again' THEN coalesce(next_payload_key_id, payload_key_id) END,
             payload_hash = CASE WHEN $6 = 'send_again' THEN coalesce(next_payload_hash, payload_hash)
                                 ELSE payload_hash END,
-            next_payload_sealed = NULL, next_payload_key_id = NULL, next_payload_hash = NULL
+            next_payload_sealed = NULL, next_payload_key_id = NULL, next_payload_hash = NULL,
+            sent_in_doubt_since = NULL
         WHERE organization_id = $1 AND integration_config_id = $2 AND source_record_type = $3
             AND source_record_id = $4
         ",

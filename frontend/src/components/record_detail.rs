@@ -72,6 +72,10 @@ fn badges(record: &RecordOutcomeItem) -> impl IntoView + use<> {
         }
         Some(RecordState::Sending) => Some(("info", sentence::record_state(RecordState::Sending))),
         Some(RecordState::Handled) => Some(("neutral", sentence::record_state(RecordState::Handled))),
+        // The last request was refused; what became of the one before it is still not known.
+        Some(RecordState::Unknown) if record.outcome != RecordOutcome::Unknown => {
+            Some(("warning", sentence::record_state(RecordState::Unknown)))
+        }
         _ => None,
     };
     let changed = record.changed_since_failure.then(|| ("info", tr!(record.changed)));

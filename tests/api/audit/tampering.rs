@@ -14,15 +14,24 @@ struct Case {
     told: Value,
 }
 
-/// Two ended syncs: one with two attempts and records, and one more.
+/// Two ended syncs: one with two attempts and records, and one more. Neither is sealed before it has ended, so that every
+/// seal is of the syncs as they are.
 async fn history(scene: &Scene) -> (Uuid, Uuid, Uuid) {
+    let superuser = scene.server.superuser().await;
+    let mut holder = superuser.begin().await.unwrap();
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('seals ' || $1::text, 0))")
+        .bind(scene.organization.id)
+        .execute(&mut *holder)
+        .await
+        .unwrap();
     let (sync, good, bad) = scene.half_failed().await;
     scene.retry(sync).await.expect(202);
     scene.claim(sync).await.expect(201);
     scene.append(sync, 1, &[record(bad, "failed")]).await.expect(200);
     scene.fail(sync, 1).await.expect(200);
+    holder.rollback().await.unwrap();
     scene.finished(json!({ "metadata": { "job": "nightly" } })).await;
-    everything_is_sealed(&scene.server.superuser().await).await;
+    everything_is_sealed(&superuser).await;
     (sync, good, bad)
 }
 

@@ -1,4 +1,4 @@
-//! Source records: what has arrived or was booked by hand is never sent again.
+//! Source records: what has arrived or was booked by hand is never sent again, and what is in doubt stays so.
 
 use domain::record::RecordState;
 use uuid::Uuid;
@@ -37,7 +37,7 @@ fn set(id: Uuid, changes: &str) -> String {
 
 #[tokio::test]
 async fn every_pair_of_states_is_as_the_ledger_says() {
-    use RecordState::{Delivered, Handled, Staged};
+    use RecordState::{Delivered, Handled, Sending, Staged, Unknown};
     let mut db = Db::new().await;
     for updates in [false, true] {
         let allow = format!("UPDATE integration_configs SET allow_updates = {updates} WHERE id = '{}'", db.integration);
@@ -53,6 +53,8 @@ async fn every_pair_of_states_is_as_the_ledger_says() {
                     (Delivered, Staged) if updates => Ok(()),
                     (Handled, _) => Err(Refused::rule("handled_record_is_settled")),
                     (Delivered, _) => Err(Refused::rule("delivered_record_is_settled")),
+                    // Sent again without a word about the doubt.
+                    (Unknown, Sending) => Err(Refused::rule("doubt_is_kept")),
                     _ => Ok(()),
                 };
                 assert_eq!(outcome, expected, "{from} → {to}, updates allowed: {updates}");
@@ -108,6 +110,56 @@ async fn what_is_settled_keeps_no_payload() {
         ("source_records_state_check", "state = 'lost'"),
     ] {
         assert_eq!(db.refused(set(id, changes)).await, Refused::rule(rule), "{changes}");
+    }
+}
+
+#[tokio::test]
+async fn a_doubt_is_kept_until_it_is_settled() {
+    use RecordState::{Delivered, Failed, Handled, Sending, Staged, Unknown};
+    let mut db = Db::new().await;
+    let id = Uuid::now_v7();
+    db.run(record(&db, id, Unknown).insert()).await;
+    let again = "state = 'sending', sent_in_doubt_since = now() - interval '1 minute'";
+    db.run(set(id, again)).await;
+    let (kept, settled) = (Refused::rule("doubt_is_kept"), Refused::rule("in_doubt_until_settled"));
+    for state in [Sending, Unknown] {
+        db.run(set(id, &format!("state = '{state}'"))).await;
+        for change in ["NULL", "now()"] {
+            for to in [Sending, Unknown] {
+                let forgotten = set(id, &format!("state = '{to}', sent_in_doubt_since = {change}"));
+                assert_eq!(db.refused(&forgotten).await, kept, "{state}: {forgotten}");
+            }
+        }
+        for to in [Delivered, Failed, Handled, Staged] {
+            let silent = set(id, &format!("state = '{to}'"));
+            assert_eq!(db.refused(&silent).await, settled, "{state}: {silent}");
+            let said = set(id, &format!("state = '{to}', sent_in_doubt_since = NULL"));
+            assert_eq!(db.tried(&said).await, Ok(()), "{state}: {said}");
+        }
+    }
+    for state in [Delivered, Failed, Handled, Staged] {
+        let row = record(&db, Uuid::now_v7(), state).with("sent_in_doubt_since", "now()");
+        assert_eq!(db.refused(row.insert()).await, settled, "{state}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_in_doubt_keeps_the_version_that_was_sent() {
+    use RecordState::{Failed, Sending, Staged, Unknown};
+    let mut db = Db::new().await;
+    let newer = "payload_hash = repeat('b', 64)";
+    let waiting = "next_payload_sealed = '\\x02', next_payload_key_id = 'k', next_payload_hash = repeat('b', 64)";
+    for state in [Sending, Unknown] {
+        let id = Uuid::now_v7();
+        db.run(record(&db, id, state).insert()).await;
+        for in_doubt in [newer.to_owned(), format!("state = 'unknown', {newer}")] {
+            let refused = db.refused(set(id, &in_doubt)).await;
+            assert_eq!(refused, Refused::rule("version_in_doubt_is_kept"), "{state}: {in_doubt}");
+        }
+        assert_eq!(db.tried(set(id, waiting)).await, Ok(()), "{state}");
+        for to in [Failed, Staged] {
+            assert_eq!(db.tried(set(id, &format!("state = '{to}', {newer}"))).await, Ok(()), "{state}");
+        }
     }
 }
 

@@ -71,10 +71,14 @@ impl Drop for Scripted {
 }
 
 async fn serve(mut stream: TcpStream, act: Act, requests: Arc<AtomicUsize>) {
-    if !read_request(&mut stream).await {
-        return;
+    if read_request(&mut stream).await.is_some() {
+        requests.fetch_add(1, Ordering::SeqCst);
+        perform(&mut stream, act).await;
     }
-    requests.fetch_add(1, Ordering::SeqCst);
+}
+
+/// Does with a request that was read what is to be done with it.
+pub(super) async fn perform(stream: &mut TcpStream, act: Act) {
     match act {
         Act::Answer(bytes) => {
             // The client may stop reading early.
@@ -89,14 +93,14 @@ async fn serve(mut stream: TcpStream, act: Act, requests: Arc<AtomicUsize>) {
     }
 }
 
-/// Reads one request: its head and as much body as its length says.
-async fn read_request(stream: &mut TcpStream) -> bool {
+/// Reads one request: its head and as much body as its length says. `None` if it doesn't come whole.
+pub(super) async fn read_request(stream: &mut TcpStream) -> Option<String> {
     let mut read = Vec::new();
     let mut chunk = [0; 4096];
     loop {
         match stream.read(&mut chunk).await {
             Ok(count) if count > 0 => read.extend_from_slice(&chunk[..count]),
-            _ => return false,
+            _ => return None,
         }
         let text = String::from_utf8_lossy(&read);
         if let Some(end) = text.find("\r\n\r\n") {
@@ -105,7 +109,7 @@ async fn read_request(stream: &mut TcpStream) -> bool {
                 name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok()).flatten()
             });
             if read.len() >= end + 4 + length.unwrap_or(0) {
-                return true;
+                return Some(text.into_owned());
             }
         }
     }

@@ -157,7 +157,7 @@ impl<'a> History<'a> {
             }
             Step::Import { .. } => {
                 let imported = self.imported(step);
-                let _results = ledger.import(&imported, Reporter::Machine).await?;
+                let _results = ledger.import(&imported).await?;
             }
             Step::Resolve { sync, record, decision } => {
                 let Some((sync, _)) = self.sync(*sync) else { return Ok(None) };
@@ -216,6 +216,7 @@ impl<'a> History<'a> {
                         warnings: Vec::new(),
                     },
                     records: (0..*records).map(|record| self.outcome(record, outcome)).collect(),
+                    reporter: Reporter::Machine,
                 }
             })
             .collect()

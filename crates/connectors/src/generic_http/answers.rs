@@ -1,5 +1,6 @@
 //! From an exchange to one answer per record.
 
+use domain::doubt::Certainty;
 use domain::record::{RecordError, RecordOutcome};
 use domain::redaction::redact;
 use reqwest::StatusCode;
@@ -58,6 +59,7 @@ impl Judge<'_> {
         let errors = vec![self.own(trouble.code, &trouble.message)];
         RecordAnswer {
             outcome,
+            certainty: Certainty::of(outcome),
             errors,
             http_status_code: None,
             external_reference_id: None,
@@ -78,6 +80,7 @@ impl Judge<'_> {
     fn blank(answer: &Answer, outcome: RecordOutcome, permanence: Permanence) -> RecordAnswer {
         RecordAnswer {
             outcome,
+            certainty: Certainty::of(outcome),
             errors: Vec::new(),
             http_status_code: i16::try_from(answer.status).ok(),
             external_reference_id: None,
@@ -96,17 +99,19 @@ impl Judge<'_> {
     fn refused(&self, answer: &Answer) -> Vec<RecordAnswer> {
         let complaints = parse_body(&answer.body, answer.content_type.as_deref());
         let facts = Facts {
-            repeat_safe: self.settings.repeat_safe(),
             keyed: self.settings.idempotency_header.is_some(),
             names_field: complaints.iter().any(|complaint| !complaint.path.is_empty()),
             throttled: complaints.iter().any(is_throttling),
+            declined: answer.retry_after.is_some() || is_problem(answer.content_type.as_deref()),
         };
-        let (outcome, permanence) = rule(answer.status, facts);
+        let (certainty, permanence) = rule(answer.status, facts);
         let mut placed = self.placed(&complaints, &format!("HTTP_{}", answer.status));
         if (300..400).contains(&answer.status) {
             placed = vec![Placed { record: None, error: self.redirected(answer) }];
         }
-        self.distributed(answer, outcome, permanence, placed, RecordOutcome::NotAttempted)
+        // A system that broke at one record may have taken those before it.
+        let others = if answer.status < 500 { RecordOutcome::NotAttempted } else { RecordOutcome::Unknown };
+        self.distributed(answer, certainty.outcome(), permanence, placed, others)
     }
 
     fn redirected(&self, answer: &Answer) -> RecordError {
@@ -237,14 +242,16 @@ impl Judge<'_> {
         }
         let throttled = complaints.iter().any(is_throttling);
         let facts = Facts {
-            repeat_safe: false,
             keyed: false,
             names_field: complaints.iter().any(|complaint| !complaint.path.is_empty()),
             throttled,
+            // No gateway writes a result.
+            declined: true,
         };
         let refused = if throttled { Permanence::Transient } else { Permanence::Permanent };
-        (one.outcome, one.permanence) =
-            if status < 300 { (RecordOutcome::Failed, refused) } else { rule(status, facts) };
+        (one.certainty, one.permanence) =
+            if status < 300 { (Certainty::NotTaken, refused) } else { rule(status, facts) };
+        one.outcome = one.certainty.outcome();
         let code = if status < 300 { "REJECTED".to_owned() } else { format!("HTTP_{status}") };
         one.errors = judge.placed(&complaints, &code).into_iter().map(|placed| placed.error).collect();
         one.errors.truncate(MAX_ERRORS);
@@ -305,7 +312,7 @@ impl Judge<'_> {
                         .own("BATCH_REJECTED", "The system refused the whole request because of other records in it."),
                     RecordOutcome::Unknown if split => self.own(
                         "PARTIAL_ANSWER",
-                        "The system took a part of the request and didn't say whether this record was in it.",
+                        "The system complained of other records and didn't say whether it took this one.",
                     ),
                     _ => fallback.clone(),
                 });
@@ -337,6 +344,11 @@ impl Judge<'_> {
         }
         answers
     }
+}
+
+/// Whether a body is a problem document (RFC 9457), which a system writes about itself.
+fn is_problem(content_type: Option<&str>) -> bool {
+    content_type.is_some_and(|name| name.to_ascii_lowercase().contains("problem+json"))
 }
 
 /// A status in words, for answers that say nothing.

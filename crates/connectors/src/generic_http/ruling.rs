@@ -1,6 +1,6 @@
-//! From a status to an outcome: the rows of the table that need no look at the records.
+//! From a status to what it says of the request: the rows of the table that need no look at the records.
 
-use domain::record::RecordOutcome;
+use domain::doubt::Certainty;
 
 use crate::connector::Permanence;
 use crate::error_shapes::ParsedError;
@@ -9,33 +9,33 @@ use crate::error_shapes::ParsedError;
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "four independent facts, each named where it is set")]
 pub(super) struct Facts {
-    /// A repeated request cannot book twice.
-    pub(super) repeat_safe: bool,
     /// An idempotency key went with the request.
     pub(super) keyed: bool,
     /// The answer names a field or a record.
     pub(super) names_field: bool,
     /// The answer's code says it was too much at once.
     pub(super) throttled: bool,
+    /// The system itself declined, rather than a gateway that lost it: the answer says when to come back, or explains
+    /// itself in a problem document.
+    pub(super) declined: bool,
 }
 
-/// The outcome and permanence of a status that isn't 2xx.
-pub(super) fn rule(status: u16, facts: Facts) -> (RecordOutcome, Permanence) {
+/// The certainty and permanence of a status that isn't 2xx.
+///
+/// Whether the system would recognise a repetition makes no difference: a corrected version is none.
+pub(super) fn rule(status: u16, facts: Facts) -> (Certainty, Permanence) {
+    use Certainty::{NotTaken, Open};
     use Permanence::{Permanent, Transient};
-    use RecordOutcome::{Failed, Unknown};
     match status {
-        303 => (Unknown, Permanence::Unknown),
-        408 | 425 | 429 => (Failed, Transient),
-        409 if facts.keyed && !facts.names_field => (Unknown, Transient),
-        400..=499 if facts.throttled => (Failed, Transient),
-        300..=499 | 501 | 505 => (Failed, Permanent),
-        500..=599 if facts.names_field => (Failed, Permanent),
-        503 => (Failed, Transient),
-        500..=599 => {
-            let outcome = if facts.repeat_safe { Failed } else { Unknown };
-            (outcome, if status == 500 { Permanence::Unknown } else { Transient })
-        }
-        _ => (Unknown, Permanence::Unknown),
+        303 => (Open, Permanence::Unknown),
+        408 | 425 | 429 => (NotTaken, Transient),
+        409 if facts.keyed && !facts.names_field => (Open, Transient),
+        400..=499 if facts.throttled => (NotTaken, Transient),
+        300..=499 | 501 | 505 => (NotTaken, Permanent),
+        500..=599 if facts.names_field => (NotTaken, Permanent),
+        503 if facts.declined || facts.throttled => (NotTaken, Transient),
+        500..=599 => (Open, if status == 500 { Permanence::Unknown } else { Transient }),
+        _ => (Open, Permanence::Unknown),
     }
 }
 
@@ -53,48 +53,54 @@ pub(super) fn is_throttling(complaint: &ParsedError) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use Certainty::{NotTaken, Open};
     use Permanence::{Permanent, Transient};
-    use RecordOutcome::{Failed, Unknown};
 
     use super::*;
 
     #[test]
     fn every_row_of_the_table() {
         let plain = Facts::default();
-        let safe = Facts { repeat_safe: true, keyed: true, ..plain };
+        let keyed = Facts { keyed: true, ..plain };
         let named = Facts { names_field: true, ..plain };
         let throttled = Facts { throttled: true, ..plain };
+        let declined = Facts { declined: true, ..plain };
         let rows = [
-            (301, plain, Failed, Permanent),
-            (302, plain, Failed, Permanent),
-            (303, plain, Unknown, Permanence::Unknown),
-            (308, plain, Failed, Permanent),
-            (400, plain, Failed, Permanent),
-            (400, throttled, Failed, Transient),
-            (401, plain, Failed, Permanent),
-            (404, plain, Failed, Permanent),
-            (408, plain, Failed, Transient),
-            (409, plain, Failed, Permanent),
-            (409, safe, Unknown, Transient),
-            (409, Facts { names_field: true, ..safe }, Failed, Permanent),
-            (422, named, Failed, Permanent),
-            (425, plain, Failed, Transient),
-            (429, plain, Failed, Transient),
-            (500, plain, Unknown, Permanence::Unknown),
-            (500, safe, Failed, Permanence::Unknown),
-            (500, named, Failed, Permanent),
-            (501, plain, Failed, Permanent),
-            (502, plain, Unknown, Transient),
-            (502, safe, Failed, Transient),
-            (503, plain, Failed, Transient),
-            (504, plain, Unknown, Transient),
-            (504, safe, Failed, Transient),
-            (505, plain, Failed, Permanent),
-            (520, plain, Unknown, Transient),
-            (600, plain, Unknown, Permanence::Unknown),
+            (301, plain, NotTaken, Permanent),
+            (302, plain, NotTaken, Permanent),
+            (303, plain, Open, Permanence::Unknown),
+            (308, plain, NotTaken, Permanent),
+            (400, plain, NotTaken, Permanent),
+            (400, throttled, NotTaken, Transient),
+            (401, plain, NotTaken, Permanent),
+            (404, plain, NotTaken, Permanent),
+            (408, plain, NotTaken, Transient),
+            (409, plain, NotTaken, Permanent),
+            (409, keyed, Open, Transient),
+            (409, Facts { names_field: true, ..keyed }, NotTaken, Permanent),
+            (422, named, NotTaken, Permanent),
+            (425, plain, NotTaken, Transient),
+            (429, plain, NotTaken, Transient),
+            (500, plain, Open, Permanence::Unknown),
+            (500, keyed, Open, Permanence::Unknown),
+            (500, named, NotTaken, Permanent),
+            (501, plain, NotTaken, Permanent),
+            (502, plain, Open, Transient),
+            (502, keyed, Open, Transient),
+            (502, declined, Open, Transient),
+            (503, plain, Open, Transient),
+            (503, keyed, Open, Transient),
+            (503, named, NotTaken, Permanent),
+            (503, throttled, NotTaken, Transient),
+            (503, declined, NotTaken, Transient),
+            (504, plain, Open, Transient),
+            (504, keyed, Open, Transient),
+            (505, plain, NotTaken, Permanent),
+            (520, plain, Open, Transient),
+            (600, plain, Open, Permanence::Unknown),
         ];
-        for (status, facts, outcome, permanence) in rows {
-            assert_eq!(rule(status, facts), (outcome, permanence), "{status} {facts:?}");
+        for (status, facts, certainty, permanence) in rows {
+            assert_eq!(rule(status, facts), (certainty, permanence), "{status} {facts:?}");
         }
     }
 

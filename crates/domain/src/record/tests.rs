@@ -1,5 +1,5 @@
 use super::*;
-use crate::record::{RecordOutcome as O, RecordState as S};
+use crate::record::RecordOutcome as O;
 
 #[test]
 fn a_dead_attempt_leaves_nothing_open() {
@@ -9,31 +9,6 @@ fn a_dead_attempt_leaves_nothing_open() {
         let left = outcome.after_abandonment();
         assert!(left.is_final());
         assert_eq!(left == *outcome, outcome.is_final());
-    }
-}
-
-#[test]
-fn states_follow_outcomes() {
-    for (before, outcome, after) in [
-        (S::Staged, O::Queued, S::Staged),
-        (S::Staged, O::Sending, S::Sending),
-        (S::Sending, O::Succeeded, S::Delivered),
-        (S::Sending, O::Warning, S::Delivered),
-        (S::Sending, O::Failed, S::Failed),
-        (S::Sending, O::Unknown, S::Unknown),
-        (S::Staged, O::NotAttempted, S::Staged),
-        (S::Sending, O::NotAttempted, S::Staged),
-        (S::Failed, O::NotAttempted, S::Failed),
-        (S::Unknown, O::NotAttempted, S::Unknown),
-        (S::Failed, O::Skipped, S::Failed),
-        (S::Unknown, O::Succeeded, S::Delivered),
-        (S::Failed, O::Sending, S::Sending),
-        (S::Delivered, O::Failed, S::Delivered),
-        (S::Delivered, O::NotAttempted, S::Delivered),
-        (S::Handled, O::Failed, S::Handled),
-        (S::Handled, O::Sending, S::Handled),
-    ] {
-        assert_eq!(before.then(outcome), after, "{before} and {outcome}");
     }
 }
 

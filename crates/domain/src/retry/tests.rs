@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
+use crate::doubt::{Certainty, after};
 
 fn candidates() -> impl Strategy<Value = RetryCandidate> {
     (select(RecordOutcome::ALL), select(RecordState::ALL), any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
@@ -13,6 +14,10 @@ fn candidates() -> impl Strategy<Value = RetryCandidate> {
             claimed_elsewhere,
         },
     )
+}
+
+fn answers() -> impl Strategy<Value = (bool, RecordOutcome, Certainty)> {
+    (any::<bool>(), select(RecordOutcome::ALL), select(vec![Certainty::NotTaken, Certainty::Open]))
 }
 
 #[test]
@@ -72,14 +77,16 @@ proptest! {
         }
     }
 
-    /// Once delivered or handled, no sequence of reports makes a record one that is sent.
+    /// Once delivered or handled, no sequence of answers makes a record one that is sent.
     #[test]
-    fn no_report_brings_a_record_back(
+    fn no_answer_brings_a_record_back(
         settled in select(vec![RecordState::Delivered, RecordState::Handled]),
-        reports in prop::collection::vec(select(RecordOutcome::ALL), 0..20),
+        answers in prop::collection::vec(answers(), 0..20),
         candidate in candidates(),
     ) {
-        let state = reports.into_iter().fold(settled, RecordState::then);
+        let state = answers
+            .into_iter()
+            .fold(settled, |state, (doubted, outcome, certainty)| after(state, doubted, outcome, certainty));
         prop_assert_ne!(decide(&RetryCandidate { state, ..candidate }), RetryDecision::Send);
     }
 

@@ -138,13 +138,19 @@ impl From<Vec<Violation>> for ApiError {
 }
 
 impl From<StoreError> for ApiError {
-    /// What a handler has not mapped itself. A refused constraint that arrives here is a rule the handler forgot.
     fn from(error: StoreError) -> Self {
-        match &error {
-            StoreError::Unavailable(_) | StoreError::Contention(_) => Self::unavailable(Chain(&error)),
+        Self::from(&error)
+    }
+}
+
+impl From<&StoreError> for ApiError {
+    /// What a handler has not mapped itself. A refused constraint that arrives here is a rule the handler forgot.
+    fn from(error: &StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) | StoreError::Contention(_) => Self::unavailable(Chain(error)),
             // The caller's own value was compared with this server's clock before.
             _ if error.is_constraint(Rule::StartedAtNotInFuture.as_str()) => Self::clock_skew(),
-            _ => Self::internal(Chain(&error)),
+            _ => Self::internal(Chain(error)),
         }
     }
 }

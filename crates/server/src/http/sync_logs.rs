@@ -109,14 +109,17 @@ pub async fn record_finished_sync(
     ValidJson(body): ValidJson<FinishedSync>,
 ) -> Result<HttpResponse, ApiError> {
     context.require(Access::WriteSyncs)?;
+    if idempotency.0.is_none() {
+        return record_with_others(&state, &context, body).await;
+    }
     let now = state.clock.now();
     let mut tx = OrgTx::begin(&state.db, context.organization_id).await?;
     let ticket = match idempotency.begin(&mut tx, &context, "recordFinishedSync", &body, now).await? {
         Start::Replay(answer) => return Ok(answer),
         Start::New(ticket) => ticket,
     };
-    let finished = input::finished(body)?;
-    let recorded = state.ledger(&mut tx, now).record_finished(&finished, context.reporter()).await;
+    let finished = input::finished(body, context.reporter())?;
+    let recorded = state.ledger(&mut tx, now).record_finished(&finished).await;
     let recorded = match recorded {
         Err(LedgerError::ArchivedRun(id)) => return archived_run(&state, tx, id).await,
         other => other?,
@@ -126,6 +129,29 @@ pub async fn record_finished_sync(
     tx.commit().await?;
     state.wake();
     Ok(answer)
+}
+
+/// Records a sync whose answer need not be stored with it: others may share its transaction.
+async fn record_with_others(
+    state: &web::Data<AppState>,
+    context: &OrgContext,
+    body: FinishedSync,
+) -> Result<HttpResponse, ApiError> {
+    let finished = input::finished(body, context.reporter())?;
+    let recorded = state.group_commit.record_finished(state, context.organization_id, finished).await;
+    let recorded = match recorded {
+        Err(LedgerError::ArchivedRun(id)) => {
+            let tx = OrgTx::begin(&state.db, context.organization_id).await?;
+            return archived_run(state, tx, id).await;
+        }
+        other => other?,
+    };
+    let (status, location) = created(recorded.created, recorded.sync.id);
+    let mut answer = HttpResponse::build(status);
+    if let Some(location) = location {
+        answer.insert_header((header::LOCATION, location));
+    }
+    Ok(answer.json(view::sync(&recorded.sync, false, None)))
 }
 
 /// Read one sync, with the progress of its running attempt.

@@ -8,6 +8,7 @@ use domain::incident::{IncidentDecision, NotificationKind, decide_by_health};
 use domain::sync_log::SyncStatus;
 use domain::violation::Rule;
 use store::events::NewEvent;
+use store::health::NewHealth;
 use store::incidents::NewIncident;
 use store::integrations::IntegrationConfig;
 use store::sync_logs::SyncLog;
@@ -15,6 +16,14 @@ use uuid::Uuid;
 
 use super::{Ledger, LedgerError, integration_changed};
 use tell::News;
+
+/// Syncs of one integration that ended.
+pub(super) struct Ended<'a> {
+    /// The integration.
+    pub(super) config: &'a IntegrationConfig,
+    /// What ended, in the order in which it was reported.
+    pub(super) syncs: Vec<&'a SyncLog>,
+}
 
 impl Ledger<'_> {
     /// Takes an ended sync into its integration's health and draws the consequences. The health row is locked from here
@@ -24,32 +33,44 @@ impl Ledger<'_> {
         sync: &SyncLog,
         config: &IntegrationConfig,
     ) -> Result<(), LedgerError> {
-        self.draw_consequences_of_many(std::slice::from_ref(sync), config, Vec::new()).await
+        self.draw_consequences_of_many(&[Ended { config, syncs: vec![sync] }], Vec::new()).await
     }
 
-    /// The same for several syncs of one integration; `events` are told with it.
+    /// The same for syncs of several integrations, each of which is named once; `events` are told with it.
     pub(super) async fn draw_consequences_of_many(
         &mut self,
-        syncs: &[SyncLog],
-        config: &IntegrationConfig,
+        ended: &[Ended<'_>],
         mut events: Vec<NewEvent>,
     ) -> Result<(), LedgerError> {
-        let mut facts = store::health::lock(self.tx, config.id).await?;
-        let mut unsure = false;
-        for sync in syncs.iter().filter(|sync| !sync.backfill) {
-            if let Some(recent) = recent_of(sync) {
+        if ended.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<Uuid> = ended.iter().map(|ended| ended.config.id).collect();
+        let mut kept = store::health::lock_many(self.tx, &ids).await?;
+        let mut standing = store::health::standing(self.tx, &ids).await?;
+        let mut health = Vec::with_capacity(ended.len());
+        let mut open = Vec::with_capacity(ended.len());
+        for Ended { config, syncs } in ended {
+            let mut facts = kept.remove(&config.id).ok_or(LedgerError::NotFound)?;
+            let mut unsure = false;
+            for recent in syncs.iter().filter(|sync| !sync.backfill).filter_map(|sync| recent_of(sync)) {
                 unsure |= facts.record(recent) == FailureRun::Unsure;
             }
+            if unsure {
+                self.count_failures(config.id, &mut facts).await?;
+            }
+            let standing = standing.remove(&config.id).unwrap_or_default();
+            facts.undelivered = standing.undelivered;
+            open.push(standing.incident);
+            let stale_at = self.next_look_at(config, &facts);
+            health.push(NewHealth { integration_config_id: config.id, facts, stale_at });
+            events.push(integration_changed(config.id));
         }
-        if unsure {
-            self.count_failures(config.id, &mut facts).await?;
+        store::health::update_and_tell(self.tx, &health, &events, self.now).await?;
+        for ((ended, new), open) in ended.iter().zip(&health).zip(open) {
+            self.review_incident(ended.config, &new.facts, open, ended.syncs.last().copied()).await?;
         }
-        let open;
-        (facts.undelivered, open) = store::health::standing(self.tx, config.id).await?;
-        let stale_at = self.next_look_at(config, &facts);
-        events.push(integration_changed(config.id));
-        store::health::update_and_tell(self.tx, config.id, &facts, stale_at, &events, self.now).await?;
-        self.review_incident(config, &facts, open, syncs.last()).await
+        Ok(())
     }
 
     /// When to look again whether the light has turned red by itself.

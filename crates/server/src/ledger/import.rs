@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use domain::integration::Runner;
 use domain::record::OutcomeCounts;
 use domain::sync_log::SyncStatus;
 use domain::sync_log::draft::{Completion, Reporter, StartFacts, finished_status, validate_completion, validate_start};
 use domain::violation::{Rule, Violation};
+use store::events::NewEvent;
 use store::integrations::IntegrationConfig;
 use store::record_outcomes::NewOutcome;
 use store::source_records::Reported;
 use store::sync_logs::{ClientRun, Finished, SyncKey, SyncLog};
 use uuid::Uuid;
 
+use super::consequences::Ended;
 use super::finish::Report;
 use super::outcomes::violations as outcome_violations;
 use super::start::{StartInput, Started, blank, sync_id};
@@ -29,6 +32,8 @@ pub struct Imported {
     pub report: Report,
     /// What happened to its records.
     pub records: Vec<NewOutcome>,
+    /// Who reports it.
+    pub reporter: Reporter,
 }
 
 /// What became of a sync that was to be recorded.
@@ -59,54 +64,81 @@ type Results = Vec<Result<Recorded, LedgerError>>;
 
 impl Ledger<'_> {
     /// Records a sync that has ended, with everything that follows from it.
-    pub async fn record_finished(&mut self, input: &Imported, reporter: Reporter) -> Result<Started, LedgerError> {
-        let integration = input.start.integration_config_id;
-        let configs = store::integrations::find_many(self.tx, &[integration]).await?;
-        let (mut results, created) = self.record(std::slice::from_ref(input), reporter, &configs).await?;
-        if let Some(Recorded::Known(id)) = results.pop().transpose()? {
-            let sync = store::sync_logs::find(self.tx, id).await?.ok_or(LedgerError::ArchivedRun(id))?;
-            return Ok(Started { sync, created: false });
-        }
-        let sync = created.into_iter().next().ok_or(LedgerError::NotFound)?;
-        let config = configs.get(&integration).ok_or(LedgerError::NotFound)?;
-        let events = vec![sync_changed(&sync)];
-        self.draw_consequences_of_many(std::slice::from_ref(&sync), config, events).await?;
-        Ok(Started { sync, created: true })
+    pub async fn record_finished(&mut self, input: &Imported) -> Result<Started, LedgerError> {
+        let mut results = self.record_finished_many(std::slice::from_ref(input)).await?;
+        results.pop().unwrap_or(Err(LedgerError::NotFound))
     }
 
-    /// Records many syncs that have ended; each has its own result, and a refused one takes nothing with it. What
-    /// follows for an integration is drawn once.
-    pub async fn import(&mut self, inputs: &[Imported], reporter: Reporter) -> Result<Results, LedgerError> {
+    /// The same for several; each has its own result, and a refused one takes nothing with it. What follows for an
+    /// integration is drawn once.
+    pub async fn record_finished_many(
+        &mut self,
+        inputs: &[Imported],
+    ) -> Result<Vec<Result<Started, LedgerError>>, LedgerError> {
+        let (results, created) = self.record(inputs, |created| created.iter().map(sync_changed).collect()).await?;
+        let mut created = created.into_iter();
+        let mut started = Vec::with_capacity(results.len());
+        for result in results {
+            started.push(match result {
+                Ok(Recorded::Created(_)) => {
+                    created.next().map(|sync| Started { sync, created: true }).ok_or(LedgerError::NotFound)
+                }
+                Ok(Recorded::Known(id)) => match store::sync_logs::find(self.tx, id).await? {
+                    Some(sync) => Ok(Started { sync, created: false }),
+                    None => Err(LedgerError::ArchivedRun(id)),
+                },
+                Err(refused) => Err(refused),
+            });
+        }
+        Ok(started)
+    }
+
+    /// Records many syncs that have ended; listeners hear of each integration once, and not of each sync.
+    pub async fn import(&mut self, inputs: &[Imported]) -> Result<Results, LedgerError> {
+        Ok(self.record(inputs, |_| Vec::new()).await?.0)
+    }
+
+    /// Checks every sync by itself, writes those that keep every rule, and draws what follows. Returns one result for
+    /// each, and the syncs that are new, in the same order; `tell` says what listeners hear of these.
+    async fn record(
+        &mut self,
+        inputs: &[Imported],
+        tell: fn(&[SyncLog]) -> Vec<NewEvent>,
+    ) -> Result<(Results, Vec<SyncLog>), LedgerError> {
         let mut wanted: Vec<Uuid> = inputs.iter().map(|input| input.start.integration_config_id).collect();
         wanted.sort_unstable();
         wanted.dedup();
         let configs = store::integrations::find_many(self.tx, &wanted).await?;
-        let (results, created) = self.record(inputs, reporter, &configs).await?;
-        let mut by_integration: BTreeMap<Uuid, Vec<SyncLog>> = BTreeMap::new();
-        for sync in created {
+        let (results, created) = self.write_new(inputs, &configs).await?;
+        let mut by_integration: BTreeMap<Uuid, Vec<&SyncLog>> = BTreeMap::new();
+        for sync in &created {
             by_integration.entry(sync.integration_config_id).or_default().push(sync);
         }
-        for (integration, syncs) in by_integration {
-            if let Some(config) = configs.get(&integration) {
-                self.draw_consequences_of_many(&syncs, config, Vec::new()).await?;
-            }
-        }
-        Ok(results)
+        let ended: Vec<Ended<'_>> = by_integration
+            .into_iter()
+            .filter_map(|(id, syncs)| Some(Ended { config: configs.get(&id)?, syncs }))
+            .collect();
+        self.draw_consequences_of_many(&ended, tell(&created)).await?;
+        Ok((results, created))
     }
 
     /// Checks every sync by itself and writes those that keep every rule. Returns one result for each, and the syncs that
     /// are new.
-    async fn record(
+    async fn write_new(
         &mut self,
         inputs: &[Imported],
-        reporter: Reporter,
         configs: &BTreeMap<Uuid, IntegrationConfig>,
     ) -> Result<(Results, Vec<SyncLog>), LedgerError> {
-        let facts = StartFacts { integration: None, reporter, earliest: earliest_start(self.now), now: self.now };
-        let drafts: Vec<Result<Draft<'_>, LedgerError>> =
-            inputs.iter().map(|input| draft(input, configs.get(&input.start.integration_config_id), facts)).collect();
+        let (earliest, now) = (earliest_start(self.now), self.now);
+        let drafts: Vec<Result<Draft<'_>, LedgerError>> = inputs
+            .iter()
+            .map(|input| {
+                let facts = StartFacts { integration: None, reporter: input.reporter, earliest, now };
+                draft(input, configs.get(&input.start.integration_config_id), facts)
+            })
+            .collect();
         let drafts = self.refuse_closed_months(drafts).await?;
-        let known = self.claim_runs(drafts.iter().flatten()).await?;
+        let known = self.claim_runs(&drafts).await?;
         let mut created = Vec::with_capacity(drafts.len());
         let mut results = Results::with_capacity(drafts.len());
         for draft in drafts {
@@ -134,7 +166,8 @@ impl Ledger<'_> {
         drafts: Vec<Result<Draft<'a>, LedgerError>>,
     ) -> Result<Vec<Result<Draft<'a>, LedgerError>>, LedgerError> {
         let started_at = |draft: &Draft<'_>| draft.finished.sync.started_at;
-        let closed = self.closed_months(drafts.iter().flatten().map(started_at)).await?;
+        let starts: Vec<DateTime<Utc>> = drafts.iter().flatten().map(started_at).collect();
+        let closed = self.closed_months(&starts).await?;
         let open = |draft: Draft<'a>| {
             if closed.contains(&store::archives::month_of(started_at(&draft))) {
                 return Err(vec![month_is_closed()].into());
@@ -146,12 +179,12 @@ impl Ledger<'_> {
 
     /// The sync that each runner's own name stands for, be it of this call or of an earlier one. Of several drafts with
     /// one name the first has it.
-    async fn claim_runs<'a>(
+    async fn claim_runs(
         &mut self,
-        drafts: impl Iterator<Item = &'a Draft<'a>>,
+        drafts: &[Result<Draft<'_>, LedgerError>],
     ) -> Result<BTreeMap<(Uuid, String), Uuid>, LedgerError> {
         let mut first: BTreeMap<(Uuid, &str), Uuid> = BTreeMap::new();
-        for draft in drafts {
+        for draft in drafts.iter().flatten() {
             if let Some(run) = draft.run() {
                 first.entry(run).or_insert(draft.finished.sync.id);
             }
@@ -189,16 +222,20 @@ impl Ledger<'_> {
             return Ok(());
         }
         store::record_outcomes::insert_imported(self.tx, &outcomes, self.now).await?;
-        let reported = drafts.iter().filter(|draft| draft.config.runner == Runner::External).flat_map(|draft| {
-            let sync = &draft.finished.sync;
-            draft.outcomes.iter().map(|outcome| Reported {
-                integration_config_id: sync.integration_config_id,
-                sync_id: sync.id,
-                outcome,
-                latest: !sync.backfill,
+        let reported: Vec<Reported<'_>> = drafts
+            .iter()
+            .filter(|draft| draft.config.runner == Runner::External)
+            .flat_map(|draft| {
+                let sync = &draft.finished.sync;
+                draft.outcomes.iter().map(|outcome| Reported {
+                    integration_config_id: sync.integration_config_id,
+                    sync_id: sync.id,
+                    outcome,
+                    latest: !sync.backfill,
+                })
             })
-        });
-        Ok(store::source_records::upsert_reported_many(self.tx, reported, self.now).await?)
+            .collect();
+        Ok(store::source_records::upsert_reported_many(self.tx, &reported, self.now).await?)
     }
 }
 

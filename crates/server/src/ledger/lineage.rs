@@ -99,8 +99,9 @@ impl Ledger<'_> {
                     status: SyncStatus::finished(0, succeeded),
                     report: end_of(report),
                     records: Vec::new(),
+                    reporter,
                 };
-                self.record_finished(&input, reporter).await?
+                self.record_finished(&input).await?
             }
             _ => return Ok(LineageTaken::of(None, false, false)),
         };

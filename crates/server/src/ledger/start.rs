@@ -54,7 +54,7 @@ impl Ledger<'_> {
             now: self.now,
         };
         let valid = validate_start(&input.draft, &facts)?;
-        if !self.closed_months(std::iter::once(valid.started_at)).await?.is_empty() {
+        if !self.closed_months(&[valid.started_at]).await?.is_empty() {
             return Err(vec![month_is_closed()].into());
         }
         let Some(config) = config else { return Err(LedgerError::NotFound) };

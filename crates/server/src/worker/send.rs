@@ -48,7 +48,7 @@ pub(super) async fn prepare(
         }
     }
     let sent: Vec<RecordKey> = leaving.iter().map(key_of).collect();
-    store::source_records::mark_sending(&mut tx, config.id, sync.id, &sent, now).await?;
+    store::source_records::mark_sending(&mut tx, config.id, sync.id, claimed.attempt, &sent, now).await?;
     store::record_outcomes::upsert(&mut tx, sync.key(), claimed.attempt, &outcomes, now).await?;
     tx.commit().await?;
     Ok(Some(leaving))
@@ -110,14 +110,17 @@ pub(super) async fn record(
     let outcomes: Vec<NewOutcome> = answered.iter().map(|(record, answer)| outcome_of(record, answer)).collect();
     let settled: Vec<SettledRecord<'_>> = outcomes
         .iter()
-        .map(|new| SettledRecord {
+        .zip(answered)
+        .map(|(new, (_, answer))| SettledRecord {
             key: &new.key,
             outcome: new.outcome,
+            certainty: answer.certainty,
             external_reference_id: new.external_reference_id.as_deref(),
         })
         .collect();
     let mut tx = OrgTx::begin(&state.db, sync.organization_id).await?;
-    store::source_records::settle(&mut tx, config.id, &settled, config.allow_updates, now).await?;
+    let updates = config.allow_updates;
+    store::source_records::settle(&mut tx, config.id, sync.id, claimed.attempt, &settled, updates, now).await?;
     store::record_outcomes::upsert(&mut tx, sync.key(), claimed.attempt, &outcomes, now).await?;
     let done = i32::try_from(outcomes.len()).unwrap_or(i32::MAX);
     let runs = store::sync_attempts::add_done(&mut tx, sync.key(), claimed.attempt, done).await?;

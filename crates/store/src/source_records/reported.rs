@@ -26,28 +26,30 @@ pub struct Reported<'a> {
 
 /// Takes in outcomes that an external runner reported. What has arrived or was handled stays so; any other outcome
 /// moves a record only if `latest` says that it comes from the sync's latest attempt, and a record that another sync
-/// has on its way, or sent without an answer, takes no refusal from this one.
-pub async fn upsert_reported(
+/// has on its way, or sent without an answer, takes no refusal from this one. One that was sent again while its fate was
+/// unknown stays in doubt, as in [`settle`](super::settle), until it has arrived or a person decides.
+pub async fn upsert_reported<'a>(
     tx: &mut OrgTx,
     integration_config_id: Uuid,
     sync_id: Uuid,
-    outcomes: &[&NewOutcome],
+    outcomes: &[&'a NewOutcome],
     latest: bool,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let reported = outcomes.iter().map(|outcome| Reported { integration_config_id, sync_id, outcome, latest });
-    upsert_reported_many(tx, reported, now).await
+    let reported = |outcome: &&'a NewOutcome| Reported { integration_config_id, sync_id, outcome, latest };
+    upsert_reported_many(tx, &outcomes.iter().map(reported).collect::<Vec<_>>(), now).await
 }
 
 /// The same for outcomes of several syncs, in their order: a record that stands in several takes them one after the
 /// other.
-pub async fn upsert_reported_many<'a>(
+pub async fn upsert_reported_many(
     tx: &mut OrgTx,
-    reported: impl IntoIterator<Item = Reported<'a>>,
+    reported: &[Reported<'_>],
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let moved = reported
-        .into_iter()
+        .iter()
+        .copied()
         .filter(|new| new.latest || new.outcome.outcome.is_delivered())
         .filter_map(|new| Some((new, RecordState::after(new.outcome.outcome)?)));
     for wave in waves(moved) {
@@ -94,7 +96,15 @@ async fn upsert(tx: &mut OrgTx, moved: &[Moved<'_>], now: DateTime<Utc>) -> Resu
             AS record (integration, sync, type, id, state, label, amount, currency, hash, reference)
         ORDER BY record.integration, record.type, record.id
         ON CONFLICT (organization_id, integration_config_id, source_record_type, source_record_id) DO UPDATE SET
-            state = excluded.state, label = coalesce(excluded.label, known.label),
+            state = CASE WHEN known.sent_in_doubt_since IS NOT NULL AND excluded.state IN ('failed', 'staged')
+                         THEN 'unknown' ELSE excluded.state END,
+            sent_in_doubt_since = CASE
+                WHEN excluded.state = 'delivered' THEN NULL
+                WHEN excluded.state = 'sending' AND known.state = 'unknown'
+                    THEN coalesce(known.sent_in_doubt_since, known.updated_at)
+                ELSE known.sent_in_doubt_since
+            END,
+            label = coalesce(excluded.label, known.label),
             amount = coalesce(excluded.amount, known.amount), currency = coalesce(excluded.currency, known.currency),
             sent_hash = coalesce(excluded.sent_hash, known.sent_hash),
             external_reference_id = coalesce(excluded.external_reference_id, known.external_reference_id),

@@ -1,6 +1,9 @@
 //! What a sync does with source records: finds those that are due, marks them as leaving, settles their outcomes.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
+use domain::doubt::{self, Certainty};
 use domain::record::{RecordOutcome, RecordState};
 use rust_decimal::Decimal;
 use uuid::Uuid;
@@ -116,11 +119,13 @@ pub async fn load_outbound(
         .collect()
 }
 
-/// Marks records as leaving with their current version, before the request does.
+/// Marks records as leaving with their current version in an attempt of a sync, before the request does. One that leaves
+/// again while its fate is unknown stays in doubt, whatever the answer will be.
 pub async fn mark_sending(
     tx: &mut OrgTx,
     integration_config_id: Uuid,
     sync_id: Uuid,
+    attempt: u16,
     keys: &[RecordKey],
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
@@ -129,7 +134,10 @@ pub async fn mark_sending(
     sqlx::query(
         "
         UPDATE source_records
-        SET state = 'sending', sent_hash = payload_hash, last_sync_id = $5, updated_at = $6
+        SET state = 'sending', sent_hash = payload_hash, sent_at = $7, last_sync_id = $5, sent_attempt = $6,
+            sent_in_doubt_since = CASE WHEN state = 'unknown' THEN coalesce(sent_in_doubt_since, sent_at, updated_at)
+                                       ELSE sent_in_doubt_since END,
+            updated_at = $7
         FROM unnest($3::text[], $4::uuid[]) AS record (type, id)
         WHERE organization_id = $1 AND integration_config_id = $2
             AND source_record_type = record.type AND source_record_id = record.id
@@ -140,6 +148,7 @@ pub async fn mark_sending(
     .bind(types)
     .bind(ids)
     .bind(sync_id)
+    .bind(i16::try_from(attempt).unwrap_or(i16::MAX))
     .bind(now)
     .execute(tx.conn())
     .await?;
@@ -153,22 +162,35 @@ pub struct SettledRecord<'a> {
     pub key: &'a RecordKey,
     /// What happened.
     pub outcome: RecordOutcome,
+    /// What the answer says of the request, unless the record arrived.
+    pub certainty: Certainty,
     /// The external system's id.
     pub external_reference_id: Option<&'a str>,
 }
 
-/// Writes what became of records that were `sending`. A delivered record's payload is deleted, unless a newer version
+/// Writes what became of records that an attempt sent. A delivered record's payload is deleted, unless a newer version
 /// waits and the integration sends updates; a version that waits takes the place of one that did not arrive.
+///
+/// An answer is taken only while no other attempt has sent the record and nobody has decided about it; a delivery is
+/// always taken.
 pub async fn settle(
     tx: &mut OrgTx,
     integration_config_id: Uuid,
+    sync_id: Uuid,
+    attempt: u16,
     records: &[SettledRecord<'_>],
     allow_updates: bool,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
+    let standing = lock_answered(tx, integration_config_id, sync_id, attempt, records).await?;
+    let settled: Vec<_> = records
+        .iter()
+        .filter_map(|record| {
+            let (before, doubted) = *standing.get(record.key)?;
+            Some((record, doubt::after(before, doubted, record.outcome, record.certainty)))
+        })
+        .collect();
     let organization_id = tx.organization_id();
-    let settled: Vec<_> =
-        records.iter().filter_map(|record| Some((record, RecordState::after(record.outcome)?))).collect();
     sqlx::query(
         "
         UPDATE source_records
@@ -194,11 +216,12 @@ pub async fn settle(
             next_payload_sealed = CASE WHEN record.state = 'unknown' THEN next_payload_sealed END,
             next_payload_key_id = CASE WHEN record.state = 'unknown' THEN next_payload_key_id END,
             next_payload_hash = CASE WHEN record.state = 'unknown' THEN next_payload_hash END,
+            -- Ended by a delivery alone: left in any other state than `unknown`, the row would be refused.
+            sent_in_doubt_since = CASE WHEN record.state <> 'delivered' THEN sent_in_doubt_since END,
             updated_at = $8
         FROM unnest($3::text[], $4::uuid[], $5::text[], $6::text[]) AS record (type, id, state, reference)
         WHERE organization_id = $1 AND integration_config_id = $2
             AND source_record_type = record.type AND source_record_id = record.id
-            AND source_records.state NOT IN ('handled', 'delivered')
         ",
     )
     .bind(organization_id)
@@ -212,6 +235,45 @@ pub async fn settle(
     .execute(tx.conn())
     .await?;
     Ok(())
+}
+
+/// Holds the records whose answers are to be taken, until the transaction ends: where each stands, and whether it was
+/// sent again in doubt.
+async fn lock_answered(
+    tx: &mut OrgTx,
+    integration_config_id: Uuid,
+    sync_id: Uuid,
+    attempt: u16,
+    records: &[SettledRecord<'_>],
+) -> Result<HashMap<RecordKey, (RecordState, bool)>, StoreError> {
+    let organization_id = tx.organization_id();
+    let rows: Vec<(String, Uuid, String, bool)> = sqlx::query_as(
+        "
+        SELECT source_record_type, source_record_id, state, sent_in_doubt_since IS NOT NULL
+        FROM source_records
+        JOIN unnest($3::text[], $4::uuid[], $5::boolean[]) AS record (type, id, delivered)
+            ON source_record_type = record.type AND source_record_id = record.id
+        WHERE organization_id = $1 AND integration_config_id = $2 AND state NOT IN ('delivered', 'handled')
+            AND (
+                record.delivered
+                OR (state IN ('sending', 'unknown') AND last_sync_id = $6 AND sent_attempt = $7)
+            )
+        ORDER BY source_record_type, source_record_id
+        FOR UPDATE OF source_records
+        ",
+    )
+    .bind(organization_id)
+    .bind(integration_config_id)
+    .bind(records.iter().map(|record| record.key.source_record_type.as_str()).collect::<Vec<_>>())
+    .bind(records.iter().map(|record| record.key.source_record_id).collect::<Vec<_>>())
+    .bind(records.iter().map(|record| record.outcome.is_delivered()).collect::<Vec<_>>())
+    .bind(sync_id)
+    .bind(i16::try_from(attempt).unwrap_or(i16::MAX))
+    .fetch_all(tx.conn())
+    .await?;
+    rows.into_iter()
+        .map(|(kind, id, state, doubted)| Ok((RecordKey::from((kind, id)), (word(&state)?, doubted))))
+        .collect()
 }
 
 /// Records that a dead attempt left `sending` become `unknown`.

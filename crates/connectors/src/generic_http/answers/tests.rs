@@ -162,18 +162,42 @@ fn redirects_say_where_without_the_query() {
 }
 
 #[test]
-fn server_errors_are_unknown_unless_repetition_is_safe() {
-    let safe = json!({ "idempotency_header": "Idempotency-Key" });
-    for status in [500, 502, 504] {
-        let code = format!("HTTP_{status}");
-        assert_eq!(short(&[single(&json!({}), answer(status, "", ""))]), [format!("unknown {code}")]);
-        assert_eq!(short(&[single(&safe, answer(status, "", ""))]), [format!("failed {code}")]);
+fn server_errors_are_unknown_even_where_repetition_is_safe() {
+    let keyed = json!({ "idempotency_header": "Idempotency-Key" });
+    let by_id = json!({ "method": "PUT", "url": format!("{URL}/{{source_record_id}}") });
+    for settings in [&json!({}), &keyed, &by_id] {
+        for status in [500, 502, 503, 504] {
+            let one = single(settings, answer(status, "", ""));
+            assert_eq!(short(std::slice::from_ref(&one)), [format!("unknown HTTP_{status}")], "{settings}");
+            assert_eq!(one.certainty, Certainty::Open);
+        }
     }
-    assert_eq!(short(&[single(&json!({}), answer(503, "", ""))]), ["failed HTTP_503"]);
     let named = json!({ "error": { "code": "E9", "message": "no", "target": "amount" } });
     let one = single(&json!({}), json_answer(500, &named));
     assert_eq!((one.outcome, one.permanence), (RecordOutcome::Failed, Permanence::Permanent));
-    assert_eq!(short(&[single(&safe, json_answer(409, &json!({ "detail": "under way" })))]), ["unknown HTTP_409"]);
+    assert_eq!(one.certainty, Certainty::NotTaken);
+    assert_eq!(short(&[single(&keyed, json_answer(409, &json!({ "detail": "under way" })))]), ["unknown HTTP_409"]);
+}
+
+#[test]
+fn unavailable_is_a_refusal_only_in_the_systems_own_words() {
+    let none = json!({});
+    let words = json!({ "title": "Down for the night", "detail": "Back at six" });
+    // Gateways write JSON, too.
+    assert_eq!(short(&[single(&none, json_answer(503, &words))]), ["unknown HTTP_503"]);
+    let problem = answer(503, "application/problem+json; charset=utf-8", &words.to_string());
+    let mut later = answer(503, "text/html", "<h1>Down for the night</h1>");
+    later.retry_after = Some(std::time::Duration::from_secs(30));
+    let throttled = json_answer(503, &json!({ "error": { "code": "0x80072322", "message": "wait" } }));
+    for declined in [problem, later, throttled] {
+        let one = single(&none, declined.clone());
+        let judged = (one.outcome, one.certainty, one.permanence);
+        assert_eq!(judged, (RecordOutcome::Failed, Certainty::NotTaken, Permanence::Transient), "{declined:?}");
+    }
+    // After the request was sent on, a gateway asks to come back, too.
+    let mut lost = answer(502, "", "");
+    lost.retry_after = Some(std::time::Duration::from_secs(30));
+    assert_eq!(short(&[single(&none, lost)]), ["unknown HTTP_502"]);
 }
 
 #[test]
@@ -231,8 +255,11 @@ fn a_refused_batch_is_attributed_record_by_record() {
     assert_eq!((all[1].outcome, all[1].errors[0].message.as_str()), (RecordOutcome::NotAttempted, "missing"));
 
     // A server that broke while it named a record may have booked the others.
-    let broken = judged(&batch(), 2, json_answer(600, &json!({ "errors": { "items.0.amount": ["no"] } })));
+    let named = json!({ "errors": { "items.0.amount": ["no"] } });
+    let broken = judged(&batch(), 2, json_answer(600, &named));
     assert!(broken.iter().all(|one| one.outcome == RecordOutcome::Unknown));
+    let broken = judged(&batch(), 2, json_answer(500, &named));
+    assert_eq!(short(&broken), ["failed HTTP_500", "unknown PARTIAL_ANSWER"]);
 }
 
 #[test]
@@ -314,6 +341,8 @@ proptest! {
         for one in all {
             prop_assert!(one.outcome.is_final());
             prop_assert_eq!(one.errors.is_empty(), one.outcome == RecordOutcome::Succeeded);
+            // What may have been taken is never called failed or not attempted.
+            prop_assert_eq!(one.certainty, Certainty::of(one.outcome));
         }
     }
 }

@@ -48,13 +48,13 @@ pub async fn import_syncs(
     let mut results = Vec::with_capacity(body.items.len());
     let mut accepted = Vec::new();
     for (index, item) in body.items.into_iter().enumerate() {
-        match input::finished(item) {
+        match input::finished(item, context.reporter()) {
             Ok(finished) => accepted.push((index, finished)),
             Err(error) => results.push(refused(index, error)),
         }
     }
     let (places, inputs): (Vec<usize>, Vec<_>) = accepted.into_iter().unzip();
-    let outcomes = state.ledger(&mut tx, now).import(&inputs, context.reporter()).await?;
+    let outcomes = state.ledger(&mut tx, now).import(&inputs).await?;
     for (index, outcome) in places.into_iter().zip(outcomes) {
         results.push(match outcome {
             Ok(Recorded::Created(id)) => ImportItem { index, status: 201, id: Some(id), problem: None },

@@ -3,7 +3,7 @@
 use api_types::records::RecordReport;
 use api_types::sync_logs::{FailSync, FinishedSync, StartSync, SucceedSync};
 use chrono::{DateTime, Utc};
-use domain::sync_log::draft::{Completion, StartDraft};
+use domain::sync_log::draft::{Completion, Reporter, StartDraft};
 use domain::violation::{Rule, UnknownWord, Violation};
 use store::record_outcomes::NewOutcome;
 use store::source_records::RecordKey;
@@ -35,8 +35,8 @@ pub(super) fn start(body: StartSync) -> StartInput {
     }
 }
 
-/// A sync that has ended.
-pub(super) fn finished(body: FinishedSync) -> Result<Imported, ApiError> {
+/// A sync that has ended, by whom it is reported.
+pub(super) fn finished(body: FinishedSync, reporter: Reporter) -> Result<Imported, ApiError> {
     let completion = Completion {
         completed_at: Some(body.completed_at),
         records_processed: body.records_processed,
@@ -69,6 +69,7 @@ pub(super) fn finished(body: FinishedSync) -> Result<Imported, ApiError> {
         status: body.status,
         report: Report { attempt: 0, completion, warnings: body.warnings },
         records: outcomes(body.records)?,
+        reporter,
     })
 }
 

@@ -1,0 +1,154 @@
+//! How a health row keeps its facts. They are read and written with every ended sync, so each recent sync is an array of
+//! its values: a third of the size that it has with their names.
+
+use chrono::serde::ts_microseconds;
+use chrono::{DateTime, Utc};
+use domain::health::{HealthFacts, RecentSync, Undelivered};
+use domain::sync_log::SyncStatus;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The content of a health row.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StoredFacts {
+    recent: Vec<StoredSync>,
+    failing_since: Option<DateTime<Utc>>,
+    consecutive_failures: i32,
+    undelivered: Undelivered,
+}
+
+/// A recent sync.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum StoredSync {
+    Values(Values),
+    /// As rows were written first; the next ended sync writes them anew.
+    Named(RecentSync),
+}
+
+/// Id, start, end, status, records in scope, delivered and failed, milliseconds, warnings, and whether counts do not add
+/// up. Moments are microseconds since 1970.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Values(
+    Uuid,
+    #[serde(with = "ts_microseconds")] DateTime<Utc>,
+    #[serde(with = "ts_microseconds")] DateTime<Utc>,
+    SyncStatus,
+    Option<i32>,
+    Option<i32>,
+    Option<i32>,
+    i64,
+    i32,
+    bool,
+);
+
+impl From<&HealthFacts> for StoredFacts {
+    fn from(facts: &HealthFacts) -> Self {
+        let values = |sync: &RecentSync| {
+            StoredSync::Values(Values(
+                sync.id,
+                sync.started_at,
+                sync.completed_at,
+                sync.status,
+                sync.records_total,
+                sync.records_processed,
+                sync.records_failed,
+                sync.duration_ms,
+                sync.warnings,
+                sync.counts_mismatch,
+            ))
+        };
+        Self {
+            recent: facts.recent.iter().map(values).collect(),
+            failing_since: facts.failing_since,
+            consecutive_failures: facts.consecutive_failures,
+            undelivered: facts.undelivered.clone(),
+        }
+    }
+}
+
+impl From<StoredFacts> for HealthFacts {
+    fn from(stored: StoredFacts) -> Self {
+        let sync = |stored| match stored {
+            StoredSync::Values(values) => RecentSync {
+                id: values.0,
+                started_at: values.1,
+                completed_at: values.2,
+                status: values.3,
+                records_total: values.4,
+                records_processed: values.5,
+                records_failed: values.6,
+                duration_ms: values.7,
+                warnings: values.8,
+                counts_mismatch: values.9,
+            },
+            StoredSync::Named(sync) => sync,
+        };
+        Self {
+            recent: stored.recent.into_iter().map(sync).collect(),
+            failing_since: stored.failing_since,
+            consecutive_failures: stored.consecutive_failures,
+            undelivered: stored.undelivered,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::health::Amount;
+    use serde_json::json;
+
+    use super::*;
+
+    fn facts() -> HealthFacts {
+        let moment = |text: &str| text.parse().unwrap();
+        HealthFacts {
+            recent: vec![RecentSync {
+                id: Uuid::from_u128(7),
+                started_at: moment("2026-11-21T05:00:00.123456Z"),
+                completed_at: moment("2026-11-21T05:00:07Z"),
+                status: SyncStatus::Failed,
+                records_total: Some(40),
+                records_processed: None,
+                records_failed: Some(12),
+                duration_ms: 6_877,
+                warnings: 1,
+                counts_mismatch: true,
+            }],
+            failing_since: Some(moment("2026-11-21T05:00:07Z")),
+            consecutive_failures: 1,
+            undelivered: Undelivered {
+                records: 12,
+                amounts: vec![Amount { currency: "NOK".to_owned(), amount: "1450.50".parse().unwrap() }],
+            },
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_read_again() {
+        let kept = serde_json::to_value(StoredFacts::from(&facts())).unwrap();
+        let values = json!([
+            Uuid::from_u128(7),
+            1_795_237_200_123_456_i64,
+            1_795_237_207_000_000_i64,
+            "failed",
+            40,
+            null,
+            12,
+            6_877,
+            1,
+            true
+        ]);
+        assert_eq!(kept["recent"], json!([values]));
+        let read: StoredFacts = serde_json::from_value(kept).unwrap();
+        assert_eq!(HealthFacts::from(read), facts());
+    }
+
+    #[test]
+    fn rows_with_names_are_read_too() {
+        let named = serde_json::to_value(facts()).unwrap();
+        assert!(named["recent"][0]["id"].is_string());
+        let read: StoredFacts = serde_json::from_value(named).unwrap();
+        assert_eq!(HealthFacts::from(read), facts());
+    }
+}
