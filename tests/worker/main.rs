@@ -10,6 +10,7 @@ mod retry;
 mod runner;
 mod scene;
 mod settled;
+mod stopped;
 mod systems;
 mod time;
 mod webhooks;

@@ -7,12 +7,12 @@ use server::serve::{Parts, spawn_parts};
 use server::{Clock, Config, Running};
 use sqlx::postgres::PgPool;
 use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, Decode, Row as _, Type};
+use sqlx::{AssertSqlSafe, Decode, Postgres, Row as _, Transaction, Type};
 use store::admin::{AdminConnection, NewUser};
 use tempfile::TempDir;
 use tests::database::Database;
 use tests::peers::Books;
-use tests::story::{Caller, items};
+use tests::story::{Caller, items, until};
 use uuid::Uuid;
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -42,10 +42,15 @@ impl Scene {
 
     /// With a clock that stands still. (The server starts in the present, for which the database makes partitions.)
     pub async fn standing_still_at(moment: DateTime<Utc>) -> anyhow::Result<Self> {
-        let mut scene = Self::with(Clock::fixed(Clock::system().now()), |_| {}).await?;
+        let mut scene = Self::standing_still(|_| {}).await?;
         scene.clock.set(moment);
         scene.sign_in_again().await?;
         Ok(scene)
+    }
+
+    /// With a clock that stands still in the present, and other settings.
+    pub async fn standing_still(change: impl FnOnce(&mut Config)) -> anyhow::Result<Self> {
+        Self::with(Clock::fixed(Clock::system().now()), change).await
     }
 
     /// With other settings.
@@ -95,10 +100,55 @@ impl Scene {
         Ok(())
     }
 
+    /// Tells every part to end, as a deployment does; the test may go on beside it.
+    pub fn end(&mut self) -> impl Future<Output = ()> + use<> {
+        let ending = std::mem::take(&mut self.running);
+        async move {
+            for running in ending {
+                running.stop().await;
+            }
+        }
+    }
+
+    /// Starts the server again after its end.
+    pub async fn start_again(&mut self) -> anyhow::Result<()> {
+        self.running.push(spawn_parts(self.config.clone(), self.clock.clone(), Parts::ALL).await?);
+        self.sign_in_again().await
+    }
+
+    /// Keeps every lease as it is until the transaction ends: who would extend or close one waits.
+    pub async fn hold_leases(&self) -> anyhow::Result<Transaction<'static, Postgres>> {
+        let mut held = self.pool.begin().await?;
+        sqlx::query("SELECT 1 FROM active_syncs FOR UPDATE").execute(&mut *held).await?;
+        Ok(held)
+    }
+
+    /// Waits until so many transactions wait for a lock.
+    pub async fn until_waiting(&self, number: i64) -> anyhow::Result<()> {
+        until("transactions wait for a lock", async || {
+            let waiting: i64 = self
+                .one(
+                    "
+                    SELECT count(*) FROM pg_stat_activity
+                    WHERE datname = current_database() AND wait_event_type = 'Lock'
+                    ",
+                )
+                .await?;
+            Ok((waiting >= number).then_some(()))
+        })
+        .await
+    }
+
+    /// Changes the database as its superuser.
+    pub async fn execute(&self, statements: &'static str) -> anyhow::Result<()> {
+        sqlx::raw_sql(statements).execute(&self.pool).await?;
+        Ok(())
+    }
+
     /// One value from the database, as a superuser sees it.
     pub async fn one<T>(&self, query: &'static str) -> anyhow::Result<T>
     where
-        T: Send + Unpin + for<'r> Decode<'r, sqlx::Postgres> + Type<sqlx::Postgres>,
+        T: Send + Unpin + for<'r> Decode<'r, Postgres> + Type<Postgres>,
     {
         let row: PgRow = sqlx::query(query).fetch_one(&self.pool).await?;
         Ok(row.try_get(0)?)

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use archive::Location;
 use domain::retention::{LEAST_ACCOUNTING_YEARS, RetentionYears};
+use domain::sync_log::draft::DEFAULT_LEASE_SECONDS;
 use url::Url;
 
 use reading::{
@@ -141,6 +142,8 @@ pub struct OutboundConfig {
 pub struct WorkerConfig {
     /// `SYNCWATCH_WORKER_CONCURRENCY`: syncs that run at once in a process. Default: 4.
     pub concurrency: usize,
+    /// Seconds after which a sync without a sign of life from its worker counts as abandoned.
+    pub lease_seconds: u32,
 }
 
 /// What a caller may ask for.
@@ -249,7 +252,10 @@ impl Config {
                     .unwrap_or_else(|| "Syncwatch <syncwatch@localhost>".to_owned()),
             },
             outbound: OutboundConfig { allow: settings.list("SYNCWATCH_OUTBOUND_ALLOW") },
-            worker: WorkerConfig { concurrency: settings.parse_within("SYNCWATCH_WORKER_CONCURRENCY", 1..=256, 4) },
+            worker: WorkerConfig {
+                concurrency: settings.parse_within("SYNCWATCH_WORKER_CONCURRENCY", 1..=256, 4),
+                lease_seconds: DEFAULT_LEASE_SECONDS,
+            },
             limits: LimitsConfig {
                 requests_per_minute: settings.parse_within("SYNCWATCH_RATE_LIMIT", 0..=10_000_000, 6000),
                 logins_per_minute: settings.parse_within("SYNCWATCH_LOGIN_RATE_LIMIT", 0..=1_000_000, 10),
@@ -293,7 +299,7 @@ impl Config {
             },
             mail: MailConfig { smtp_url: None, from: "Syncwatch <syncwatch@localhost>".to_owned() },
             outbound: OutboundConfig { allow: vec!["127.0.0.0/8".to_owned()] },
-            worker: WorkerConfig { concurrency: 2 },
+            worker: WorkerConfig { concurrency: 2, lease_seconds: DEFAULT_LEASE_SECONDS },
             limits: LimitsConfig { requests_per_minute: 0, logins_per_minute: 0 },
             sessions: SessionConfig { access_seconds: 600, refresh_days: 14 },
             log: LogConfig { filter: "warn".to_owned(), format: LogFormat::Text },

@@ -3,6 +3,7 @@
 //! Each job is claimed with a lease and a commit, does its IO outside any transaction, and records what came of it. Any
 //! number of processes may run it side by side.
 
+mod lease;
 mod mail;
 pub mod seal;
 mod send;
@@ -90,10 +91,10 @@ async fn take_queued(
     };
     for active in waiting {
         let Ok(permit) = Arc::clone(slots).try_acquire_owned() else { break };
-        let Some(claimed) = sync::claim(state, owner, &active).await else { continue };
+        let Some((claimed, lease)) = sync::claim(state, owner, &active).await else { continue };
         let (state, shutdown) = (state.clone(), shutdown.clone());
         running.spawn(async move {
-            sync::execute(&state, owner, claimed, &shutdown).await;
+            sync::execute(&state, claimed, lease, &shutdown).await;
             drop(permit);
             // The freed slot may be waited for.
             state.jobs.notify_one();

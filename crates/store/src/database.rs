@@ -102,6 +102,12 @@ impl OrgTx {
         Self::begin_as(database, organization_id, "BEGIN").await
     }
 
+    /// The same, and once it is committed, not even the end of the database forgets it, whatever its operator has set for
+    /// the sake of speed: for what something outside the database depends on. What was committed before it is as safe then.
+    pub async fn begin_durable(database: &Database, organization_id: Uuid) -> Result<Self, StoreError> {
+        Self::begin_as(database, organization_id, "BEGIN; SET LOCAL synchronous_commit = on").await
+    }
+
     /// Begins a transaction that sees this organization's rows alone and can write none.
     pub async fn begin_reading(database: &Database, organization_id: Uuid) -> Result<Self, StoreError> {
         Self::begin_as(database, organization_id, "BEGIN READ ONLY").await

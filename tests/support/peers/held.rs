@@ -49,6 +49,11 @@ impl Held {
         let request = tokio::time::timeout(PATIENCE, self.requests.recv()).await.context("no request came")?;
         request.context("the server has ended")
     }
+
+    /// Whether no further request has come so far.
+    pub fn is_quiet(&self) -> bool {
+        self.requests.is_empty()
+    }
 }
 
 impl Drop for Held {

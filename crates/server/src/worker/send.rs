@@ -1,7 +1,12 @@
-//! The two transactions around a request: `sending` is durable before it leaves, its answer as soon as it came.
+//! The two transactions around a request: `sending` is durable before it leaves, its answer as soon as it came; or that it
+//! never left.
+
+use std::time::Instant;
 
 use anyhow::Context as _;
+use chrono::{DateTime, Utc};
 use connectors::{OutboundRecord, RecordAnswer};
+use domain::doubt::Certainty;
 use domain::record::{ALREADY_DELIVERED, HANDLED_MANUALLY, RecordError, RecordOutcome, RecordState};
 use sha2::{Digest, Sha256};
 use store::OrgTx;
@@ -9,24 +14,27 @@ use store::record_outcomes::NewOutcome;
 use store::source_records::{OutboundRow, RecordKey, SettledRecord};
 use uuid::Uuid;
 
+use super::lease::Lease;
 use crate::ledger::{Claimed, skipped, staging_context, storable_errors};
 use crate::state::AppState;
 use crate::vault::Sealed;
 
 /// Error code of a record whose data is not staged.
 const NO_DATA: &str = "NO_DATA";
+/// Error code of a record whose attempt was taken for dead before its request left.
+const NEVER_SENT: &str = "NEVER_SENT";
 
 /// Reads the records' current versions and marks those to be sent as `sending`. `None` if the attempt's lease is lost.
 pub(super) async fn prepare(
     state: &AppState,
-    owner: Uuid,
     claimed: &Claimed,
+    lease: &Lease,
     keys: &[RecordKey],
 ) -> anyhow::Result<Option<Vec<OutboundRecord>>> {
     let (sync, config) = (&claimed.sync, &claimed.config);
-    let now = state.clock.now();
-    let mut tx = OrgTx::begin(&state.db, sync.organization_id).await?;
-    if !store::active_syncs::extend(&mut tx, sync.id, claimed.attempt, Some(owner), now).await? {
+    let (asked, now) = (Instant::now(), state.clock.now());
+    let mut tx = OrgTx::begin_durable(&state.db, sync.organization_id).await?;
+    if !lease.extend(&mut tx, now).await? {
         return Ok(None);
     }
     let rows = store::source_records::load_outbound(&mut tx, config.id, keys).await?;
@@ -51,6 +59,7 @@ pub(super) async fn prepare(
     store::source_records::mark_sending(&mut tx, config.id, sync.id, claimed.attempt, &sent, now).await?;
     store::record_outcomes::upsert(&mut tx, sync.key(), claimed.attempt, &outcomes, now).await?;
     tx.commit().await?;
+    lease.extended(asked);
     Ok(Some(leaving))
 }
 
@@ -95,7 +104,8 @@ fn idempotency_key(integration_config_id: Uuid, key: &RecordKey, payload_hash: &
     hex::encode(&Sha256::digest(name)[..16])
 }
 
-fn key_of(record: &OutboundRecord) -> RecordKey {
+/// Which record it is.
+pub(super) fn key_of(record: &OutboundRecord) -> RecordKey {
     RecordKey { source_record_type: record.source_record_type.clone(), source_record_id: record.source_record_id }
 }
 
@@ -105,23 +115,64 @@ pub(super) async fn record(
     claimed: &Claimed,
     answered: &[(OutboundRecord, RecordAnswer)],
 ) -> anyhow::Result<()> {
-    let (sync, config) = (&claimed.sync, &claimed.config);
     let now = state.clock.now();
     let outcomes: Vec<NewOutcome> = answered.iter().map(|(record, answer)| outcome_of(record, answer)).collect();
-    let settled: Vec<SettledRecord<'_>> = outcomes
-        .iter()
-        .zip(answered)
-        .map(|(new, (_, answer))| SettledRecord {
-            key: &new.key,
-            outcome: new.outcome,
-            certainty: answer.certainty,
-            external_reference_id: new.external_reference_id.as_deref(),
-        })
-        .collect();
-    let mut tx = OrgTx::begin(&state.db, sync.organization_id).await?;
+    let settled: Vec<SettledRecord<'_>> =
+        outcomes.iter().zip(answered).map(|(new, (_, answer))| settled(new, answer.certainty)).collect();
+    let tx = OrgTx::begin(&state.db, claimed.sync.organization_id).await?;
+    write(state, claimed, tx, &outcomes, &settled, now).await
+}
+
+/// Writes of records that may be marked that no request left with them.
+pub(super) async fn record_unsent(
+    state: &AppState,
+    claimed: &Claimed,
+    lease: &Lease,
+    unsent: &[RecordKey],
+) -> anyhow::Result<()> {
+    let now = state.clock.now();
+    let mut tx = OrgTx::begin(&state.db, claimed.sync.organization_id).await?;
+    // Held until the end of the transaction, so that nobody closes the attempt meanwhile.
+    let runs = lease.extend(&mut tx, now).await?;
+    let outcomes: Vec<NewOutcome> = unsent.iter().map(|key| never_sent(key, runs)).collect();
+    let settled: Vec<SettledRecord<'_>> = outcomes.iter().map(|new| settled(new, Certainty::NotTaken)).collect();
+    write(state, claimed, tx, &outcomes, &settled, now).await
+}
+
+/// A closed attempt calls what it had marked unknown, which only an outcome that says more takes back.
+fn never_sent(key: &RecordKey, runs: bool) -> NewOutcome {
+    if runs {
+        return NewOutcome::bare(key.clone(), RecordOutcome::NotAttempted);
+    }
+    let error = RecordError {
+        code: NEVER_SENT.to_owned(),
+        message: "the attempt ended before the record's request had left; nothing was sent".to_owned(),
+        ..RecordError::default()
+    };
+    NewOutcome { errors: vec![error], ..NewOutcome::bare(key.clone(), Certainty::NotTaken.outcome()) }
+}
+
+fn settled(new: &NewOutcome, certainty: Certainty) -> SettledRecord<'_> {
+    SettledRecord {
+        key: &new.key,
+        outcome: new.outcome,
+        certainty,
+        external_reference_id: new.external_reference_id.as_deref(),
+    }
+}
+
+async fn write(
+    state: &AppState,
+    claimed: &Claimed,
+    mut tx: OrgTx,
+    outcomes: &[NewOutcome],
+    settled: &[SettledRecord<'_>],
+    now: DateTime<Utc>,
+) -> anyhow::Result<()> {
+    let (sync, config) = (&claimed.sync, &claimed.config);
     let updates = config.allow_updates;
-    store::source_records::settle(&mut tx, config.id, sync.id, claimed.attempt, &settled, updates, now).await?;
-    store::record_outcomes::upsert(&mut tx, sync.key(), claimed.attempt, &outcomes, now).await?;
+    store::source_records::settle(&mut tx, config.id, sync.id, claimed.attempt, settled, updates, now).await?;
+    store::record_outcomes::upsert(&mut tx, sync.key(), claimed.attempt, outcomes, now).await?;
     let done = i32::try_from(outcomes.len()).unwrap_or(i32::MAX);
     let runs = store::sync_attempts::add_done(&mut tx, sync.key(), claimed.attempt, done).await?;
     let mut ledger = state.ledger(&mut tx, now);

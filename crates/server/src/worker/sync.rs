@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use connectors::{Connector, OutboundRecord, RecordAnswer};
 use domain::sync_log::draft::Completion;
@@ -10,20 +10,21 @@ use store::OrgTx;
 use store::active_syncs::ActiveSync;
 use store::source_records::RecordKey;
 use tokio::task::JoinSet;
-use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::lease::{self, Holder, Lease};
 use super::send;
 use crate::http::integrations::settings;
 use crate::http::problem::Chain;
 use crate::ledger::{Claimed, LedgerError, Report};
 use crate::state::AppState;
 
-/// How often a running attempt extends its lease of a minute.
-const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Pause before the database is tried again.
 const DATABASE_PAUSE: Duration = Duration::from_millis(500);
+/// Most records that are marked as leaving before there is a slot for their requests, unless one batch holds more: of
+/// these a killed worker can say nothing, although they never left.
+const MARKED_AHEAD: usize = 256;
 
 /// Error code of a managed sync whose connector could not be made.
 const CONNECTOR_UNAVAILABLE: &str = "CONNECTOR_UNAVAILABLE";
@@ -31,17 +32,23 @@ const CONNECTOR_UNAVAILABLE: &str = "CONNECTOR_UNAVAILABLE";
 const WORKER_STOPPED: &str = "WORKER_STOPPED";
 
 /// Claims a waiting sync; `None` if somebody else did, or it is gone.
-pub(super) async fn claim(state: &AppState, owner: Uuid, active: &ActiveSync) -> Option<Claimed> {
+pub(super) async fn claim(state: &AppState, owner: Uuid, active: &ActiveSync) -> Option<(Claimed, Lease)> {
+    let lease_seconds = state.config.worker.lease_seconds;
+    let asked = Instant::now();
     let claimed = async {
         let mut tx = OrgTx::begin(&state.db, active.organization_id).await?;
-        let claimed = state.ledger(&mut tx, state.clock.now()).claim_attempt(active.sync.id, Some(owner), None).await?;
+        let mut ledger = state.ledger(&mut tx, state.clock.now());
+        let claimed = ledger.claim_attempt(active.sync.id, Some(owner), Some(i64::from(lease_seconds))).await?;
         tx.commit().await?;
         Ok::<_, LedgerError>(claimed)
     };
     match claimed.await {
         Ok(claimed) => {
             state.hub.nudge();
-            Some(claimed)
+            let (sync, attempt) = (&claimed.sync, claimed.attempt);
+            let holder = Holder { organization_id: sync.organization_id, sync_id: sync.id, attempt, owner };
+            let lease = Lease::given(holder, Duration::from_secs(lease_seconds.into()), asked);
+            Some((claimed, lease))
         }
         Err(LedgerError::Store(error)) => {
             tracing::warn!(sync_id = %active.sync.id, error = %Chain(&error), "a waiting sync could not be claimed");
@@ -62,7 +69,7 @@ enum Sent {
 }
 
 /// Executes a claimed attempt to its end.
-pub(super) async fn execute(state: &AppState, owner: Uuid, claimed: Claimed, shutdown: &CancellationToken) {
+pub(super) async fn execute(state: &AppState, claimed: Claimed, lease: Lease, shutdown: &CancellationToken) {
     let connector = match settings::connector(state, &claimed.config) {
         Ok(connector) => Arc::<dyn Connector>::from(connector),
         Err(error) => {
@@ -71,9 +78,9 @@ pub(super) async fn execute(state: &AppState, owner: Uuid, claimed: Claimed, shu
             return end(state, &claimed, failed(claimed.attempt, CONNECTOR_UNAVAILABLE, words)).await;
         }
     };
-    let lost = CancellationToken::new();
-    let heartbeat = tokio::spawn(beat(state.clone(), owner, lost.clone(), key_of(&claimed)));
-    let sent = send_all(state, owner, &claimed, &connector, shutdown, &lost).await;
+    let lease = Arc::new(lease);
+    let heartbeat = tokio::spawn(lease::beat(state.clone(), Arc::clone(&lease)));
+    let sent = send_all(state, &claimed, &connector, &lease, shutdown).await;
     heartbeat.abort();
     let report = match sent {
         Sent::All | Sent::LeaseLost => succeeded(claimed.attempt),
@@ -82,58 +89,29 @@ pub(super) async fn execute(state: &AppState, owner: Uuid, claimed: Claimed, shu
     end(state, &claimed, report).await;
 }
 
-/// What a heartbeat needs to know of its attempt.
-#[derive(Clone, Copy)]
-struct AttemptKey {
-    organization_id: Uuid,
-    sync_id: Uuid,
-    attempt: u16,
-}
-
-const fn key_of(claimed: &Claimed) -> AttemptKey {
-    AttemptKey { organization_id: claimed.sync.organization_id, sync_id: claimed.sync.id, attempt: claimed.attempt }
-}
-
-/// Extends the lease until aborted; says when it is lost.
-async fn beat(state: AppState, owner: Uuid, lost: CancellationToken, key: AttemptKey) {
-    let mut tick = interval(HEARTBEAT);
-    loop {
-        tick.tick().await;
-        let extended = async {
-            let mut tx = OrgTx::begin(&state.db, key.organization_id).await?;
-            let now = state.clock.now();
-            let held = store::active_syncs::extend(&mut tx, key.sync_id, key.attempt, Some(owner), now).await?;
-            tx.commit().await?;
-            Ok::<_, store::StoreError>(held)
-        };
-        match extended.await {
-            Ok(true) => {}
-            Ok(false) => return lost.cancel(),
-            Err(error) => tracing::warn!(sync_id = %key.sync_id, error = %Chain(&error), "a lease was not extended"),
-        }
-    }
-}
-
-/// Sends an attempt's records: requests leave while answers are being written.
+/// Sends an attempt's records: requests leave while answers are being written, and only under a lease that holds.
 async fn send_all(
     state: &AppState,
-    owner: Uuid,
     claimed: &Claimed,
     connector: &Arc<dyn Connector>,
+    lease: &Lease,
     shutdown: &CancellationToken,
-    lost: &CancellationToken,
 ) -> Sent {
     let slots = connector.concurrency().max(1);
+    let batch_size = connector.batch_size().max(1);
+    let ahead = marked_ahead(slots, batch_size);
     let mut queue: VecDeque<RecordKey> = claimed.records.iter().cloned().collect();
     let mut ready: VecDeque<Vec<OutboundRecord>> = VecDeque::new();
     let mut under_way: JoinSet<Vec<(OutboundRecord, RecordAnswer)>> = JoinSet::new();
     let mut stopped = false;
-    let mut lease_lost = false;
     loop {
-        stopped |= shutdown.is_cancelled();
-        lease_lost |= lost.is_cancelled();
-        let going_on = !stopped && !lease_lost;
-        while going_on && under_way.len() < slots {
+        if lease.is_lost() || shutdown.is_cancelled() {
+            stopped |= !(queue.is_empty() && ready.is_empty());
+            queue.clear();
+            let unsent = keys_of(ready.drain(..));
+            record_unsent(state, claimed, lease, &unsent).await;
+        }
+        while under_way.len() < slots && lease.holds(Instant::now()) {
             let Some(batch) = ready.pop_front() else { break };
             let connector = Arc::clone(connector);
             under_way.spawn(async move {
@@ -141,53 +119,96 @@ async fn send_all(
                 batch.into_iter().zip(answers).collect()
             });
         }
-        if going_on && ready.len() < slots && !queue.is_empty() {
-            let number = (connector.batch_size() * slots).min(queue.len());
-            let keys: Vec<RecordKey> = queue.drain(..number).collect();
-            match prepare(state, owner, claimed, &keys, shutdown).await {
-                Some(records) => ready.extend(batches(&records, connector.batch_size())),
-                None => lease_lost = true,
+        // Where a slot is free and something is ready, the lease has run out: nothing leaves before it is marked anew,
+        // under a lease that holds. The ledger says whether the attempt still is this worker's.
+        let again = under_way.len() < slots && !ready.is_empty();
+        if again || (ready.is_empty() && !queue.is_empty()) {
+            let keys: Vec<RecordKey> = if again {
+                keys_of(ready.drain(..))
+            } else {
+                let number = ahead.saturating_mul(batch_size).min(queue.len());
+                queue.drain(..number).collect()
+            };
+            match prepare(state, claimed, lease, &keys, again, shutdown).await {
+                Ok(records) => ready.extend(batches(&records, batch_size)),
+                Err(unsent) => {
+                    stopped = true;
+                    record_unsent(state, claimed, lease, &unsent).await;
+                }
             }
             continue;
         }
-        let Some(first) = under_way.join_next().await else { break };
+        let waiting = !(queue.is_empty() && ready.is_empty());
+        let first = tokio::select! {
+            first = under_way.join_next() => first,
+            // What is not to leave any more is written at once: the last answer may take longer than a stop does.
+            () = shutdown.cancelled(), if waiting => continue,
+            () = lease.lost(), if waiting => continue,
+        };
+        let Some(first) = first else { break };
         let mut answered = first.unwrap_or_default();
         while let Some(more) = under_way.try_join_next() {
             answered.extend(more.unwrap_or_default());
         }
         record(state, claimed, &answered).await;
     }
-    match (lease_lost, stopped && !(queue.is_empty() && ready.is_empty())) {
+    match (lease.is_lost(), stopped) {
         (true, _) => Sent::LeaseLost,
         (false, true) => Sent::Stopped,
         (false, false) => Sent::All,
     }
 }
 
-fn batches(records: &[OutboundRecord], size: usize) -> Vec<Vec<OutboundRecord>> {
-    records.chunks(size.max(1)).map(<[OutboundRecord]>::to_vec).collect()
+/// How many batches are marked at a time: as many as there are slots, so that one transaction serves all of them.
+fn marked_ahead(slots: usize, batch_size: usize) -> usize {
+    slots.min((MARKED_AHEAD / batch_size).max(1))
 }
 
-/// Marks records as `sending`, durably, before any request leaves. `None` if the lease is lost.
+fn batches(records: &[OutboundRecord], size: usize) -> Vec<Vec<OutboundRecord>> {
+    records.chunks(size).map(<[OutboundRecord]>::to_vec).collect()
+}
+
+fn keys_of(batches: impl Iterator<Item = Vec<OutboundRecord>>) -> Vec<RecordKey> {
+    batches.flatten().map(|record| send::key_of(&record)).collect()
+}
+
+/// Marks records as `sending`, durably, before any request leaves. Where none may leave any more, those come back that
+/// may be `marked` already: the lease is lost, or the worker was told to stop while the database was away.
 async fn prepare(
     state: &AppState,
-    owner: Uuid,
     claimed: &Claimed,
+    lease: &Lease,
     keys: &[RecordKey],
+    mut marked: bool,
     shutdown: &CancellationToken,
-) -> Option<Vec<OutboundRecord>> {
+) -> Result<Vec<OutboundRecord>, Vec<RecordKey>> {
     loop {
-        match send::prepare(state, owner, claimed, keys).await {
-            Ok(prepared) => return prepared,
+        match send::prepare(state, claimed, lease, keys).await {
+            Ok(Some(records)) => return Ok(records),
+            Ok(None) => return Err(if marked { keys.to_vec() } else { Vec::new() }),
             Err(error) => {
                 tracing::warn!(sync_id = %claimed.sync.id, error = %error, "records could not be prepared; trying again");
                 if shutdown.is_cancelled() {
-                    return Some(Vec::new());
+                    return Err(keys.to_vec());
                 }
+                // Of a commit without an answer nobody knows whether it was taken.
+                marked = true;
                 tokio::time::sleep(DATABASE_PAUSE).await;
             }
         }
     }
+}
+
+/// Writes that records which were marked did not leave after all; nobody is to look for them elsewhere.
+async fn record_unsent(state: &AppState, claimed: &Claimed, lease: &Lease, unsent: &[RecordKey]) {
+    if unsent.is_empty() {
+        return;
+    }
+    while let Err(error) = send::record_unsent(state, claimed, lease, unsent).await {
+        tracing::warn!(sync_id = %claimed.sync.id, error = %error, "unsent records could not be recorded; trying again");
+        tokio::time::sleep(DATABASE_PAUSE).await;
+    }
+    state.hub.nudge();
 }
 
 /// Writes answers; what was answered must not be forgotten, so this goes on until the database takes it.
@@ -236,5 +257,17 @@ fn failed(attempt: u16, code: &str, words: &str) -> Report {
             ..Completion::default()
         },
         warnings: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_records_are_marked_ahead_and_never_less_than_a_batch() {
+        for (slots, batch_size, batches) in [(1, 1, 1), (4, 1, 4), (300, 1, 256), (4, 100, 2), (4, 500, 1)] {
+            assert_eq!(marked_ahead(slots, batch_size), batches, "{slots} slots, {batch_size} a batch");
+        }
     }
 }
