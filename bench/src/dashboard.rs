@@ -19,6 +19,7 @@ pub async fn measure(installation: &Installation, dist: &Path) -> Result<Figure>
         "{} holds no dashboard: build it (`cargo xtask up` does), or leave it out with --skip-dashboard",
         dist.display()
     );
+    #[expect(clippy::disallowed_methods, reason = "the bench's own addresses")]
     let http = reqwest::Client::builder().no_proxy().no_gzip().build()?;
     let known = files(dist)?;
     let mut waiting = vec![String::from("index.html")];

@@ -76,6 +76,7 @@ impl Installation {
         let server = self.server.insert(server);
         // A second installation of the provider is refused, harmlessly.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        #[expect(clippy::disallowed_methods, reason = "the tests' own addresses")]
         let client = reqwest::Client::new();
         until("the server is ready", async || {
             if let Some(status) = server.try_wait()? {

@@ -20,6 +20,7 @@ impl Client {
         // A second installation of the provider is refused, harmlessly.
         let _ = rustls::crypto::ring::default_provider().install_default();
         // Redirects and compressed bodies are seen as they are.
+        #[expect(clippy::disallowed_methods, reason = "the tests' own addresses")]
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_gzip();
         // A request must not meet a connection that is just being closed.
         let http = http.pool_max_idle_per_host(0).build().unwrap();

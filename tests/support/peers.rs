@@ -25,6 +25,7 @@ fn checked_out(path: &str) -> PathBuf {
 }
 
 /// A client for asking the peers what they have seen.
+#[expect(clippy::disallowed_methods, reason = "the tests' own addresses")]
 fn client() -> reqwest::Client {
     // A second installation of the provider is refused, harmlessly.
     let _ = rustls::crypto::ring::default_provider().install_default();

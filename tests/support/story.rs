@@ -95,6 +95,7 @@ impl Caller {
     pub fn with_token(base: &str, token: &str) -> Self {
         // A second installation of the provider is refused, harmlessly.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        #[expect(clippy::disallowed_methods, reason = "the tests' own addresses")]
         let http = Client::builder().pool_max_idle_per_host(0).build();
         Self { http: http.unwrap_or_default(), base: base.trim_end_matches('/').to_owned(), token: token.to_owned() }
     }

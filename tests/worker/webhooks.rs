@@ -198,16 +198,29 @@ async fn a_redirect_is_not_followed() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn an_inside_address_is_not_asked() -> anyhow::Result<()> {
-    let scene = Scene::configured(|config| config.outbound.allow.clear()).await?;
-    let receiver = WebhookReceiver::start().await?;
-    // A name tells nothing of where it leads until it is resolved.
-    let (integration, _) = connect(&scene, &receiver.url("/hooks").replace("127.0.0.1", "localhost")).await?;
-    retry(&scene, integration).await?;
-    tried(&scene, 1).await?;
-    let words: String = scene.one("SELECT last_answer FROM webhook_outbox").await?;
-    assert!(words.contains("requests may not go to"), "{words}");
-    assert!(receiver.received().await?.is_empty());
-    scene.stop().await;
+    for literal in [false, true] {
+        let scene = Scene::configured(|config| config.outbound.allow.clear()).await?;
+        let receiver = WebhookReceiver::start().await?;
+        // A name tells nothing of where it leads until it is resolved.
+        let (integration, _) = connect(&scene, &receiver.url("/hooks").replace("127.0.0.1", "localhost")).await?;
+        if literal {
+            // As it was taken while the operator still allowed it.
+            scene
+                .one::<i32>(
+                    "
+                    UPDATE integration_configs
+                    SET retry_webhook_url = replace(retry_webhook_url, 'localhost', '127.0.0.1') RETURNING 1
+                    ",
+                )
+                .await?;
+        }
+        retry(&scene, integration).await?;
+        tried(&scene, 1).await?;
+        let words: String = scene.one("SELECT last_answer FROM webhook_outbox").await?;
+        assert!(words.contains("requests may not go to"), "{words}");
+        assert!(receiver.received().await?.is_empty());
+        scene.stop().await;
+    }
     Ok(())
 }
 

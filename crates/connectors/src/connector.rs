@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::generic_http::GenericHttp;
 use crate::generic_http::settings::parse;
-use crate::guard::OutboundPolicy;
+use crate::guard::{GuardedClient, OutboundPolicy};
 
 /// One version of one source record, ready to leave.
 #[derive(Clone, PartialEq)]
@@ -155,5 +155,6 @@ pub fn build(
         return Err(BuildError::NotAvailable(connector_type));
     }
     let (settings, credentials) = parse(settings, credentials, policy).map_err(BuildError::Invalid)?;
-    Ok(Box::new(GenericHttp::new(settings, credentials, policy)?))
+    let client = GuardedClient::new(settings.timeout, policy).map_err(|error| BuildError::Client(error.to_string()))?;
+    Ok(Box::new(GenericHttp::new(settings, credentials, client)))
 }

@@ -10,7 +10,7 @@
 //! | what happened | outcome | permanence | code where the system gives none |
 //! | --- | --- | --- | --- |
 //! | connection refused, host unreachable, name unknown, TLS or connecting too slow: nothing left | failed | transient | `CONNECTION_REFUSED`, `UNREACHABLE`, `DNS_FAILURE`, `TLS_FAILURE`, `CONNECT_TIMEOUT` |
-//! | the name leads to an address that is not allowed | failed | permanent | `DESTINATION_REFUSED` |
+//! | the address, or every address of its name, is not allowed | failed | permanent | `DESTINATION_REFUSED` |
 //! | the record's type doesn't fit into the address | not attempted | permanent | `INVALID_RECORD_TYPE` |
 //! | the HTTP client cannot write the request | failed | permanent | `INVALID_REQUEST` |
 //! | no answer within the timeout | unknown | transient | `TIMEOUT` |
@@ -56,13 +56,13 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, RequestBuilder, Url};
+use reqwest::{RequestBuilder, Url};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::connector::{BuildError, ConnectionTest, Connector, OutboundRecord, Permanence, RecordAnswer};
+use crate::connector::{ConnectionTest, Connector, OutboundRecord, Permanence, RecordAnswer};
 use crate::error_shapes::SentBody;
-use crate::guard::{OutboundPolicy, guarded_client};
+use crate::guard::GuardedClient;
 use answers::Judge;
 use credentials::Credentials;
 use exchange::{Exchange, Trouble};
@@ -70,23 +70,22 @@ use settings::{ID_PLACEHOLDER, Settings, TYPE_PLACEHOLDER};
 
 /// A connector that sends JSON over HTTP.
 pub struct GenericHttp {
-    client: Client,
+    client: GuardedClient,
     settings: Settings,
     credentials: Credentials,
     headers: HeaderMap,
 }
 
 impl GenericHttp {
-    /// Makes the connector and its one HTTP client.
-    pub fn new(settings: Settings, credentials: Credentials, policy: &OutboundPolicy) -> Result<Self, BuildError> {
-        let client = guarded_client(settings.timeout, policy).map_err(|error| BuildError::Client(error.to_string()))?;
+    /// Makes the connector around its one HTTP client.
+    pub fn new(settings: Settings, credentials: Credentials, client: GuardedClient) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json, application/problem+json;q=0.9, */*;q=0.1"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         for (name, value) in &settings.headers {
             headers.insert(name.clone(), value.clone());
         }
-        Ok(Self { client, settings, credentials, headers })
+        Self { client, settings, credentials, headers }
     }
 
     async fn send_one_request(&self, records: &[OutboundRecord]) -> Vec<RecordAnswer> {
@@ -105,7 +104,10 @@ impl GenericHttp {
             Some(None) => Value::Array(sent.payloads.iter().copied().cloned().collect()),
             Some(Some(member)) => json!({ member: sent.payloads }),
         };
-        let request = self.client.request(self.settings.method.into(), url).headers(self.headers.clone());
+        let request = match self.client.request(self.settings.method.into(), url) {
+            Ok(request) => request.headers(self.headers.clone()),
+            Err(refused) => return judge.answers(&refused.into()),
+        };
         let request = match &self.settings.idempotency_header {
             Some(name) => with_key(request, name, &request_key(records, batch.is_some())),
             None => request,
@@ -179,16 +181,21 @@ impl Connector for GenericHttp {
 
     async fn test(&self) -> ConnectionTest {
         let begun = Instant::now();
-        let (request, reads_health) = if let Some(url) = &self.settings.health_url {
-            (self.client.get(url.clone()), true)
+        let reads_health = self.settings.health_url.is_some();
+        let (method, url) = if let Some(url) = &self.settings.health_url {
+            (reqwest::Method::GET, Some(url.clone()))
         } else {
             let address = self.settings.url.replace(TYPE_PLACEHOLDER, "test").replace(ID_PLACEHOLDER, "test");
-            (self.client.request(reqwest::Method::OPTIONS, address), false)
+            (reqwest::Method::OPTIONS, Url::parse(&address).ok())
         };
         let mut headers = self.headers.clone();
         headers.remove(CONTENT_TYPE);
-        let request = self.credentials.apply(request.headers(headers));
-        let (ok, code, message, status) = match exchange::exchange(request).await {
+        let outcome = match url.map(|url| self.client.request(method, url)) {
+            Some(Ok(request)) => exchange::exchange(self.credentials.apply(request.headers(headers))).await,
+            Some(Err(refused)) => refused.into(),
+            None => exchange::unwritten(),
+        };
+        let (ok, code, message, status) = match outcome {
             Exchange::Answered(answer) => tested(answer.status, reads_health),
             Exchange::NeverLeft(trouble) | Exchange::NoAnswer(trouble) => {
                 (false, trouble.code.to_owned(), trouble.message, None)

@@ -1,17 +1,16 @@
 //! Which addresses a request may go to.
 //!
 //! Addresses of external systems are typed in by people of the organizations, so they must not become a way into the
-//! operator's own network. The check sits where it cannot be passed by: names are checked in the client's resolver,
-//! which hands only allowed addresses to the connection that is then made (a name that changes its address between
-//! check and use gains nothing), and literal addresses, for which no resolver is asked, are checked with the settings.
+//! operator's own network. The check sits where it cannot be passed by, in the one client that goes to them: see
+//! [`GuardedClient`]. Requests that go where the operator says (the archive's bucket, mail) are none of its business.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
-use std::time::Duration;
+mod client;
 
-use reqwest::Client;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use url::{Host, Url};
+
+pub use client::{DestinationRefused, GuardedClient};
 
 /// IPv4 addresses that are nobody's public server, and the one public address that is a cloud's metadata service.
 const REFUSED_V4: &[(Ipv4Addr, u8)] = &[
@@ -41,6 +40,17 @@ const REFUSED_V6: &[(Ipv6Addr, u8)] = &[
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20), // documentation
 ];
 
+/// Where clouds hand out what a machine may do to whoever asks from it.
+const METADATA: &[IpAddr] = &[
+    IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
+    IpAddr::V4(Ipv4Addr::new(169, 254, 170, 2)),
+    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
+];
+
 /// Where requests may go: public addresses, and the ranges the operator allows beyond them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OutboundPolicy {
@@ -66,7 +76,13 @@ impl OutboundPolicy {
         is_public(address) || self.allowed.iter().any(|(net, prefix)| contains(*net, *prefix, address))
     }
 
-    /// Whether the address of a URL is refused before any name is asked for: true only of a literal address.
+    /// A cloud's metadata service that the operator's ranges let requests go to.
+    pub fn opened_metadata(&self) -> Option<IpAddr> {
+        METADATA.iter().copied().find(|address| self.allows(*address))
+    }
+
+    /// Whether the address of a URL is refused before any name is asked for: true only of a literal address. The client
+    /// refuses it as well; this is for saying so when the address is set.
     pub fn refuses_literal(&self, url: &Url) -> bool {
         match url.host() {
             Some(Host::Ipv4(address)) => !self.allows(address.into()),
@@ -112,121 +128,13 @@ fn contains(net: IpAddr, prefix: u8, address: IpAddr) -> bool {
     }
 }
 
-/// No address of a name may be used.
-#[derive(Debug, thiserror::Error)]
-#[error("the name leads to an address that requests may not go to")]
-pub struct DestinationRefused;
-
-/// Resolves names as the operating system does, and hands on only addresses that the policy allows.
-#[derive(Clone, Debug)]
-struct GuardedResolver {
-    policy: Arc<OutboundPolicy>,
-}
-
-impl GuardedResolver {
-    /// A resolver under a policy.
-    fn new(policy: OutboundPolicy) -> Self {
-        Self { policy: Arc::new(policy) }
-    }
-}
-
-impl Resolve for GuardedResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let policy = Arc::clone(&self.policy);
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let allowed: Vec<SocketAddr> = found.filter(|address| policy.allows(address.ip())).collect();
-            if allowed.is_empty() {
-                return Err(DestinationRefused.into());
-            }
-            Ok(Box::new(allowed.into_iter()) as Addrs)
-        })
-    }
-}
-
-/// The longest time connecting may take.
-const MAX_CONNECT: Duration = Duration::from_secs(10);
-/// How long an idle connection is kept: shorter than servers keep theirs (5 s are common), so that a request is
-/// rarely written into a connection that the server is just closing, which would make its outcome unknown.
-const IDLE: Duration = Duration::from_secs(2);
-
-/// An HTTP client that goes only where the policy allows, follows no redirect, repeats nothing by itself and uses no
-/// proxy. Literal addresses never reach its resolver: check them with [`OutboundPolicy::refuses_literal`].
-pub fn guarded_client(timeout: Duration, policy: &OutboundPolicy) -> Result<Client, reqwest::Error> {
-    // The first provider a process installs stays; without one the client could not be made.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder()
-        .user_agent(concat!("Syncwatch/", env!("CARGO_PKG_VERSION")))
-        .timeout(timeout)
-        // Shorter than the whole, so that a connection that doesn't come about is never taken for a missing answer.
-        .connect_timeout((timeout / 2).min(MAX_CONNECT))
-        .pool_idle_timeout(IDLE)
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .no_proxy()
-        .dns_resolver(GuardedResolver::new(policy.clone()))
-        .build()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn only_public_addresses_pass_by_default() {
+    fn what_lies_beside_a_refused_range_passes() {
         let policy = OutboundPolicy::public_only();
-        let refused = [
-            "0.0.0.0",
-            "0.1.2.3",
-            "10.0.0.1",
-            "10.255.255.255",
-            "100.64.0.1",
-            "100.100.100.200",
-            "100.127.255.255",
-            "127.0.0.1",
-            "127.255.255.254",
-            "168.63.129.16",
-            "169.254.169.254",
-            "172.16.0.1",
-            "172.31.255.255",
-            "192.0.0.192",
-            "192.0.2.1",
-            "192.88.99.1",
-            "192.168.1.1",
-            "198.18.0.1",
-            "198.19.255.255",
-            "198.51.100.7",
-            "203.0.113.9",
-            "224.0.0.1",
-            "239.255.255.255",
-            "240.0.0.1",
-            "255.255.255.255",
-            "::",
-            "::1",
-            "::ffff:127.0.0.1",
-            "::ffff:10.0.0.1",
-            "::ffff:169.254.169.254",
-            "::127.0.0.1",
-            "64:ff9b::7f00:1",
-            "64:ff9b:1::a00:1",
-            "100::1",
-            "2001::1",
-            "2001:0:4136:e378:8000:63bf:3fff:fdd2",
-            "2001:db8::1",
-            "2002:7f00:1::",
-            "2002:a9fe:a9fe::1",
-            "3fff::1",
-            "5f00::1",
-            "fc00::1",
-            "fd00:ec2::254",
-            "fe80::1",
-            "fec0::1",
-            "ff02::1",
-        ];
-        for address in refused {
-            assert!(!policy.allows(address.parse().unwrap()), "{address} must be refused");
-        }
         let allowed = [
             "1.1.1.1",
             "9.255.255.255",
@@ -262,39 +170,13 @@ mod tests {
         for address in ["10.2.0.1", "192.168.0.1", "::2", "169.254.169.254"] {
             assert!(!policy.allows(address.parse().unwrap()), "{address}");
         }
+        assert_eq!(policy.opened_metadata(), None);
+        for wide in ["169.254.0.0/16", "100.64.0.0/10", "fd00::/8", "0.0.0.0/0"] {
+            assert!(OutboundPolicy::parse(wide).unwrap().opened_metadata().is_some(), "{wide}");
+        }
         assert_eq!(OutboundPolicy::parse(" ").unwrap(), OutboundPolicy::public_only());
         for wrong in ["10.0.0.0/33", "::/129", "localhost", "10.0.0.0/", "10.0.0/8"] {
             assert!(OutboundPolicy::parse(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn literal_addresses_are_seen_however_they_are_written() {
-        let policy = OutboundPolicy::public_only();
-        let refused = [
-            "http://127.0.0.1/",
-            "http://2130706433/",
-            "http://0x7f.1/",
-            "http://0177.0.0.1/",
-            "http://127.1/",
-            "http://[::1]/",
-            "http://[::ffff:7f00:1]/",
-            "http://[64:ff9b::a9fe:a9fe]/",
-            "http://１２７.0.0.1/",
-        ];
-        for url in refused {
-            assert!(policy.refuses_literal(&Url::parse(url).unwrap()), "{url}");
-        }
-        assert!(!policy.refuses_literal(&Url::parse("https://books.example/").unwrap()));
-    }
-
-    #[tokio::test]
-    async fn the_resolver_hands_out_only_allowed_addresses() {
-        let name = || "localhost".parse::<Name>().unwrap();
-        let refused = GuardedResolver::new(OutboundPolicy::public_only()).resolve(name()).await;
-        assert!(refused.err().unwrap().is::<DestinationRefused>());
-        let policy = OutboundPolicy::parse("127.0.0.0/8").unwrap();
-        let mut found = GuardedResolver::new(policy).resolve(name()).await.unwrap();
-        assert!(found.all(|address| address.ip().is_ipv4()));
     }
 }

@@ -12,4 +12,4 @@ pub use connector::{
     BuildError, ConnectionTest, Connector, OutboundRecord, Permanence, RecordAnswer, build, repeat_safe,
     validate_settings,
 };
-pub use guard::{OutboundPolicy, guarded_client};
+pub use guard::{GuardedClient, OutboundPolicy};

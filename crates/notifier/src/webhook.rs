@@ -8,9 +8,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use reqwest::RequestBuilder;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use sha2::Sha256;
-use url::Url;
 
 const SECRET_PREFIX: &str = "whsec_";
 /// Characters of an error that are kept.
@@ -74,39 +74,29 @@ pub struct WebhookAnswer {
     pub words: String,
 }
 
-/// Sends webhooks through one client.
-#[derive(Clone, Debug)]
-pub struct WebhookSender {
-    client: reqwest::Client,
-}
-
-impl WebhookSender {
-    /// A sender. The client must follow no redirects and know where it may go; its timeout is the sender's.
-    pub fn new(client: reqwest::Client) -> Self {
-        Self { client }
-    }
-
-    /// Makes one try. Only the answer's status and headers are read.
-    pub async fn send(&self, url: Url, message: &WebhookMessage<'_>, secrets: &[WebhookSecret]) -> WebhookAnswer {
-        let request = self
-            .client
-            .post(url)
-            .header(CONTENT_TYPE, "application/json")
-            .header("webhook-id", message.id)
-            .header("webhook-timestamp", message.at.timestamp().to_string())
-            .header("webhook-signature", sign(message, secrets))
-            .body(message.body.to_owned());
-        match request.send().await {
-            Ok(answer) => {
-                let status = answer.status();
-                WebhookAnswer {
-                    status: Some(status.as_u16()),
-                    retry_after: retry_after(answer.headers(), message.at),
-                    words: format!("HTTP {}", status.as_u16()),
-                }
+/// Makes one try with a request that has its method and address, of a client that follows no redirects, knows where it
+/// may go and how long to wait. Only the answer's status and headers are read.
+pub async fn send_webhook(
+    request: RequestBuilder,
+    message: &WebhookMessage<'_>,
+    secrets: &[WebhookSecret],
+) -> WebhookAnswer {
+    let request = request
+        .header(CONTENT_TYPE, "application/json")
+        .header("webhook-id", message.id)
+        .header("webhook-timestamp", message.at.timestamp().to_string())
+        .header("webhook-signature", sign(message, secrets))
+        .body(message.body.to_owned());
+    match request.send().await {
+        Ok(answer) => {
+            let status = answer.status();
+            WebhookAnswer {
+                status: Some(status.as_u16()),
+                retry_after: retry_after(answer.headers(), message.at),
+                words: format!("HTTP {}", status.as_u16()),
             }
-            Err(error) => WebhookAnswer { status: None, retry_after: None, words: words(&error) },
         }
+        Err(error) => WebhookAnswer { status: None, retry_after: None, words: words(&error) },
     }
 }
 

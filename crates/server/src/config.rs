@@ -132,7 +132,7 @@ pub struct MailConfig {
 /// Requests to external systems.
 #[derive(Clone, Debug)]
 pub struct OutboundConfig {
-    /// `SYNCWATCH_OUTBOUND_ALLOW`: loopback and private ranges that may be reached, as CIDR blocks separated by commas.
+    /// `SYNCWATCH_OUTBOUND_ALLOW`: ranges beyond the public ones that may be reached, as CIDR blocks separated by commas.
     /// Default: none.
     pub allow: Vec<String>,
 }

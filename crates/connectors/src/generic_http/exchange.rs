@@ -61,14 +61,33 @@ pub(super) struct Answer {
 pub(super) async fn exchange(request: RequestBuilder) -> Exchange {
     match request.send().await {
         Ok(response) => Exchange::Answered(read(response).await),
-        Err(error) if error.is_builder() => Exchange::NeverLeft(Trouble {
-            code: "INVALID_REQUEST",
-            message: "The request could not be written.".to_owned(),
-            permanence: Permanence::Permanent,
-        }),
+        Err(error) if error.is_builder() => unwritten(),
         Err(error) if error.is_connect() || error.is_dns() => Exchange::NeverLeft(connect_trouble(&error)),
         Err(error) if error.is_timeout() => Exchange::NoAnswer(trouble("TIMEOUT", "No answer came in time.")),
         Err(_) => Exchange::NoAnswer(trouble("NO_ANSWER", "The connection was lost before an answer came.")),
+    }
+}
+
+/// There is no such request.
+pub(super) fn unwritten() -> Exchange {
+    Exchange::NeverLeft(Trouble {
+        code: "INVALID_REQUEST",
+        message: "The request could not be written.".to_owned(),
+        permanence: Permanence::Permanent,
+    })
+}
+
+impl From<DestinationRefused> for Exchange {
+    fn from(_: DestinationRefused) -> Self {
+        Self::NeverLeft(refused())
+    }
+}
+
+fn refused() -> Trouble {
+    Trouble {
+        code: "DESTINATION_REFUSED",
+        message: "The address leads to where requests may not go.".to_owned(),
+        permanence: Permanence::Permanent,
     }
 }
 
@@ -83,11 +102,7 @@ fn connect_trouble(error: &reqwest::Error) -> Trouble {
     let mut next: Option<&(dyn Error + 'static)> = error.source();
     while let Some(cause) = next {
         if cause.is::<DestinationRefused>() {
-            return Trouble {
-                code: "DESTINATION_REFUSED",
-                message: "The name leads to an address that requests may not go to.".to_owned(),
-                permanence: Permanence::Permanent,
-            };
+            return refused();
         }
         if let Some(refused) = cause.downcast_ref::<rustls::Error>() {
             tls = Some(refused.to_string());

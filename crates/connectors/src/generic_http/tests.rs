@@ -2,11 +2,13 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::*;
+use crate::guard::OutboundPolicy;
 
 fn connector(settings: &Value) -> GenericHttp {
     let policy = OutboundPolicy::public_only();
     let (settings, credentials) = settings::parse(settings, None, &policy).unwrap();
-    GenericHttp::new(settings, credentials, &policy).unwrap()
+    let client = GuardedClient::new(settings.timeout, &policy).unwrap();
+    GenericHttp::new(settings, credentials, client)
 }
 
 fn record(kind: &str, key: &str) -> OutboundRecord {

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::config::{CONNECTION_PATIENCE, Config};
 use crate::connection_file::Connections;
+use crate::state::outbound_policy;
 
 /// One thing that was looked at.
 enum Finding {
@@ -125,6 +126,13 @@ fn look_at_addresses(config: &Config, findings: &mut Vec<Finding>) {
         let text = "listening beyond this machine without TLS: put a proxy with TLS before it and set \
                     SYNCWATCH_PUBLIC_URL to its https address";
         findings.push(Finding::Wrong(text.to_owned()));
+    }
+    // What cannot be read was refused with the configuration.
+    if let Some(address) = outbound_policy(&config.outbound).ok().and_then(|policy| policy.opened_metadata()) {
+        findings.push(Finding::Note(format!(
+            "SYNCWATCH_OUTBOUND_ALLOW opens {address}, where clouds hand out a machine's credentials: whoever sets an \
+             integration's address can have requests sent there"
+        )));
     }
     if config.mail.smtp_url.is_none() {
         findings.push(Finding::Note("no SYNCWATCH_SMTP_URL: e-mails wait in the outbox".to_owned()));

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration as StdDuration;
 
 use chrono::Duration;
-use connectors::guarded_client;
+use connectors::GuardedClient;
 use domain::webhook::{WebhookFate, fate};
-use notifier::{WebhookAnswer, WebhookMessage, WebhookSecret, WebhookSender};
+use notifier::{WebhookAnswer, WebhookMessage, WebhookSecret, send_webhook};
 use rand::Rng as _;
+use reqwest::Method;
 use store::integrations::IntegrationConfig;
 use store::webhooks::{DueWebhook, LastAnswer, Webhook, WebhookState};
 use store::{OrgTx, PlainTx, StoreError};
@@ -37,8 +38,8 @@ const AT_ONCE_OF_ONE: i64 = 2;
 
 /// Sends what is due until told to stop; then lets running tries end.
 pub(super) async fn run(state: AppState, period: StdDuration, shutdown: CancellationToken) {
-    let sender = match guarded_client(TIMEOUT, &state.outbound) {
-        Ok(client) => WebhookSender::new(client),
+    let client = match GuardedClient::new(TIMEOUT, &state.outbound) {
+        Ok(client) => client,
         Err(error) => {
             tracing::error!(error = %Chain(&error), "webhooks cannot be sent");
             return;
@@ -55,7 +56,7 @@ pub(super) async fn run(state: AppState, period: StdDuration, shutdown: Cancella
             _ = tick.tick() => {}
             Some(_) = running.join_next() => {}
         }
-        if let Err(error) = take_due(&state, &sender, &slots, &mut running).await {
+        if let Err(error) = take_due(&state, &client, &slots, &mut running).await {
             tracing::warn!(error = %Chain(&error), "the webhooks' outbox could not be read");
         }
     }
@@ -64,7 +65,7 @@ pub(super) async fn run(state: AppState, period: StdDuration, shutdown: Cancella
 
 async fn take_due(
     state: &AppState,
-    sender: &WebhookSender,
+    client: &GuardedClient,
     slots: &Arc<Semaphore>,
     running: &mut JoinSet<()>,
 ) -> Result<(), StoreError> {
@@ -79,9 +80,9 @@ async fn take_due(
     tx.commit().await?;
     for due in due {
         let Ok(permit) = Arc::clone(slots).try_acquire_owned() else { break };
-        let (state, sender) = (state.clone(), sender.clone());
+        let (state, client) = (state.clone(), client.clone());
         running.spawn(async move {
-            let outcome = match send_one(&state, &sender, due).await {
+            let outcome = match send_one(&state, &client, due).await {
                 Ok(outcome) => outcome,
                 Err(error) => {
                     tracing::warn!(webhook_id = %due.webhook_id, error = format!("{error:#}"), "a webhook's try failed");
@@ -102,7 +103,7 @@ struct Target {
 }
 
 /// One try, from the look whether it is still needed to the record of what came of it. Returns that in a word.
-async fn send_one(state: &AppState, sender: &WebhookSender, due: DueWebhook) -> anyhow::Result<&'static str> {
+async fn send_one(state: &AppState, client: &GuardedClient, due: DueWebhook) -> anyhow::Result<&'static str> {
     let now = state.clock.now();
     let mut tx = OrgTx::begin(&state.db, due.organization_id).await?;
     // Held, so that who enables an address meanwhile does not take what is withdrawn here for what still waits.
@@ -119,7 +120,7 @@ async fn send_one(state: &AppState, sender: &WebhookSender, due: DueWebhook) -> 
     };
     store::webhooks::mark_tried(&mut tx, message.id).await?;
     tx.commit().await?;
-    let answer = try_once(state, sender, &message, &target).await;
+    let answer = try_once(state, client, &message, &target).await;
     record(state, due, &message, &target, &answer).await
 }
 
@@ -142,16 +143,15 @@ async fn target(
     Ok(if secrets.is_empty() { Err("no secret is there to sign it with") } else { Ok(Target { url, secrets }) })
 }
 
-async fn try_once(state: &AppState, sender: &WebhookSender, message: &Webhook, target: &Target) -> WebhookAnswer {
-    let refused = |words: &str| WebhookAnswer { status: None, retry_after: None, words: words.to_owned() };
-    match Url::parse(&target.url) {
-        Err(_) => refused("the address is not whole"),
-        // Names are checked where they are resolved.
-        Ok(url) if state.outbound.refuses_literal(&url) => refused("requests may not go to this address"),
-        Ok(url) => {
+async fn try_once(state: &AppState, client: &GuardedClient, message: &Webhook, target: &Target) -> WebhookAnswer {
+    let unsent = |words: String| WebhookAnswer { status: None, retry_after: None, words };
+    match Url::parse(&target.url).map(|url| client.request(Method::POST, url)) {
+        Err(_) => unsent("the address is not whole".to_owned()),
+        Ok(Err(refused)) => unsent(refused.to_string()),
+        Ok(Ok(request)) => {
             let id = message_id(message.id);
             let message = WebhookMessage { id: &id, at: state.clock.now(), body: &message.body };
-            sender.send(url, &message, &target.secrets).await
+            send_webhook(request, &message, &target.secrets).await
         }
     }
 }

@@ -78,6 +78,7 @@ impl Api {
     pub(super) fn new(url: &Url, credentials: Result<Credentials, String>, clock: Clock) -> Self {
         // A second installation of the provider is refused, harmlessly.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        #[expect(clippy::disallowed_methods, reason = "the address is its own user's")]
         let http = reqwest::Client::builder()
             .user_agent(concat!("Syncwatch/", env!("CARGO_PKG_VERSION"), " report"))
             .connect_timeout(CONNECT)
