@@ -288,6 +288,7 @@ async fn a_managed_sync_is_asked_for_once() {
     let single = machine.post(&path).json(&one).send().await.expect(202);
     assert_has(&single, &json!({ "triggered_by": "automatic", "triggered_by_user_id": null }));
     assert_eq!(single["source_record_id"], one["source_record_id"]);
+    assert_eq!(machine.post(&path).send().await.problem(409, "already_active")["sync_id"], sync["id"]);
     let problem = machine.post(&path).json(&one).send().await.problem(409, "already_active");
     assert_eq!(problem["sync_id"], single["id"]);
     let rule = "source_record_type_required_when_id_present";

@@ -29,6 +29,7 @@ mod retries;
 mod rules;
 mod runners;
 mod scene;
+mod schedules;
 mod source_records;
 mod sync_logs;
 mod tokens;

@@ -9,6 +9,7 @@ mod rebuild;
 mod retry;
 mod runner;
 mod scene;
+mod schedule;
 mod settled;
 mod stopped;
 mod systems;

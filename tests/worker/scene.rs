@@ -1,7 +1,7 @@
 //! A server of its own for every test, with one administrator and a clock that can be moved.
 
 use anyhow::Context as _;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 use serde_json::{Value, json};
 use server::serve::{Parts, spawn_parts};
 use server::{Clock, Config, Running};
@@ -216,6 +216,11 @@ impl Scene {
         }
         self.pool.close().await;
     }
+}
+
+/// Where tests begin that move the clock on: the database has its own, and takes no sync from the future.
+pub fn days_ago(days: i64) -> DateTime<Utc> {
+    Clock::system().now() - Duration::days(days)
 }
 
 /// Settings of an integration that waits for held answers for longer than a test lets it wait.

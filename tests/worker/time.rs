@@ -1,82 +1,11 @@
-//! What time alone brings about: schedules, stale lights, leases that run out.
+//! What time alone brings about: stale lights, leases that run out.
 
 use chrono::{DateTime, Duration, DurationRound as _, Utc};
 use serde_json::{Value, json};
-use server::Clock;
-use tests::peers::{Behaviour, Books};
-use tests::story::{CLAIM, Claim, id_of, items, until};
+use tests::story::{CLAIM, id_of, items, until};
 use uuid::Uuid;
 
-use crate::scene::{Scene, patient};
-
-/// Where tests begin that move the clock on: the database has its own, and takes no sync from the future.
-fn days_ago(days: i64) -> DateTime<Utc> {
-    Clock::system().now() - Duration::days(days)
-}
-
-#[tokio::test]
-async fn of_two_workers_one_starts_the_sync_that_is_due() -> anyhow::Result<()> {
-    // Its own day's run is over.
-    let start = days_ago(6).duration_trunc(Duration::days(1))? + Duration::hours(7);
-    let mut scene = Scene::standing_still_at(start).await?;
-    scene.another_worker().await?;
-    let books = Books::fastapi().await?;
-    let daily = json!({ "schedule": { "cron": "0 6 * * *", "time_zone": "UTC" } });
-    let integration = scene.admin.connect(json!({ "url": books.url("/claims") }), daily).await?;
-    for day in 1..=4 {
-        scene.admin.stage_all(integration, &[Claim::good(day)]).await?;
-        let due = scene.clock.now().duration_trunc(Duration::days(1))? + Duration::hours(30);
-        scene.clock.set(due);
-        scene.sign_in_again().await?;
-        let id = until("the sync that is due has begun", async || {
-            let syncs = scene.admin.syncs(integration).await?;
-            assert!(syncs.len() <= day, "more syncs than were due: {syncs:?}");
-            (syncs.len() == day).then(|| id_of(&syncs[0])).transpose()
-        })
-        .await?;
-        let sync = scene.admin.finished(id).await?;
-        assert_eq!((&sync["status"], &sync["records_total"]), (&json!("success"), &json!(1)), "{sync}");
-        assert_eq!((&sync["triggered_by"], &sync["triggered_by_user_id"]), (&json!("automatic"), &Value::Null));
-    }
-    assert_eq!(scene.admin.syncs(integration).await?.len(), 4);
-    let log = books.log().await?;
-    assert_eq!((log.accepted, log.duplicates), (4, 0));
-    scene.stop().await;
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_sync_that_is_due_does_not_join_one_under_way() -> anyhow::Result<()> {
-    let books = Books::fastapi().await?;
-    let every_minute = json!({ "schedule": { "cron": "* * * * *", "time_zone": "UTC" } });
-    let scene = Scene::standing_still_at(days_ago(1).duration_trunc(Duration::minutes(1))?).await?;
-    let integration = scene.admin.connect(patient(&books), every_minute).await?;
-    let claim = Claim::good(1);
-    scene.admin.stage_all(integration, std::slice::from_ref(&claim)).await?;
-    let due: DateTime<Utc> = scene.one("SELECT next_run_at FROM integration_timers").await?;
-    books.behave(Behaviour { hold_after: Some(0), ..Behaviour::default() }).await?;
-    // Moved before the sync begins, so that its lease is not moved over.
-    scene.clock.set(due - Duration::seconds(2));
-    let first = scene.admin.trigger(integration).await?;
-    until("the record is on its way", async || {
-        Ok((scene.admin.staged(integration, claim.id).await?["state"] == "sending").then_some(()))
-    })
-    .await?;
-    scene.clock.set(due);
-    until("the due moment has passed", async || {
-        let next: DateTime<Utc> = scene.one("SELECT next_run_at FROM integration_timers").await?;
-        Ok((next > due).then_some(()))
-    })
-    .await?;
-    assert_eq!(scene.admin.syncs(integration).await?.len(), 1);
-    let again = scene.admin.request(reqwest::Method::POST, &format!("/integrations/{integration}/syncs"), None).await?;
-    assert_eq!((again.status, again.code(), &again.body["sync_id"]), (409, "already_active", &json!(first)));
-    books.behave(Behaviour::default()).await?;
-    assert_eq!(scene.admin.finished(first).await?["status"], "success");
-    assert_eq!((books.log().await?.accepted, scene.admin.syncs(integration).await?.len()), (1, 1));
-    scene.stop().await;
-    Ok(())
-}
+use crate::scene::{Scene, days_ago};
 
 #[tokio::test]
 async fn an_integration_that_went_stale_opens_an_incident() -> anyhow::Result<()> {

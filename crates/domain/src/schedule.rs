@@ -45,6 +45,12 @@ impl Schedule {
         found
     }
 
+    /// Whether a sync is due at this very moment.
+    fn is_due_at(&self, moment: DateTime<Utc>) -> bool {
+        let before = moment.checked_sub_signed(TimeDelta::milliseconds(1));
+        before.and_then(|before| self.next_after(before)) == Some(moment)
+    }
+
     /// The first moment after `after` at which a sync is due; `None` if the expression never fires.
     ///
     /// An hour that the expression names fires once when the clock repeats it (the first time round), and right after
@@ -72,6 +78,19 @@ impl Schedule {
             }
         }
     }
+}
+
+/// The run for which an integration's timer is set at `now`; none without a schedule or while paused, and a pause is not
+/// made up for. A run that is `waiting`, because nobody was there to begin it, goes on waiting while the schedule names
+/// its moment; it stands for all that were missed.
+pub fn next_run(
+    schedule: Option<&Schedule>,
+    paused: bool,
+    waiting: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    let schedule = schedule.filter(|_| !paused)?;
+    waiting.filter(|due| *due <= now && schedule.is_due_at(*due)).or_else(|| schedule.next_after(now))
 }
 
 fn parse(expression: &str) -> Result<Cron, String> {

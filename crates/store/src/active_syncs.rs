@@ -188,6 +188,30 @@ pub async fn find_of_integration(tx: &mut OrgTx, integration_config_id: Uuid) ->
     .await?)
 }
 
+/// A sync of everything that waits or runs: neither one of a single record nor a retry, which send nothing new.
+pub async fn find_whole_of_integration(
+    tx: &mut OrgTx,
+    integration_config_id: Uuid,
+) -> Result<Option<Uuid>, StoreError> {
+    let organization_id = tx.organization_id();
+    Ok(sqlx::query_scalar(
+        "
+        SELECT sync_id FROM active_syncs
+        WHERE organization_id = $1 AND integration_config_id = $2 AND attempt_number = 0
+            AND (
+                SELECT source_record_id FROM sync_logs
+                WHERE sync_logs.organization_id = $1 AND sync_logs.started_at = active_syncs.sync_started_at
+                    AND sync_logs.id = active_syncs.sync_id
+            ) IS NULL
+        ORDER BY created_at DESC LIMIT 1
+        ",
+    )
+    .bind(organization_id)
+    .bind(integration_config_id)
+    .fetch_optional(tx.conn())
+    .await?)
+}
+
 /// Claims records for a sync; returns those that were free. The others are under way elsewhere.
 pub async fn claim_records(
     tx: &mut OrgTx,

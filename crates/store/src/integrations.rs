@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use domain::health::{HealthFacts, HealthSettings, next_expected_at};
 use domain::integration::{ConnectorType, HealthPolicy, PartialFailure, Runner, SyncType};
-use domain::schedule::Schedule;
+use domain::schedule::{Schedule, next_run};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -81,9 +81,9 @@ impl IntegrationConfig {
         self.retry_webhook_url.as_deref().filter(|_| self.retry_webhook_disabled_at.is_none())
     }
 
-    /// When the schedule is due next; `None` without one or while paused.
-    pub fn next_run_after(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        if self.paused { None } else { self.schedule.as_ref().and_then(|schedule| schedule.next_after(now)) }
+    /// When the schedule is due next, where a run may be `waiting` already.
+    pub fn next_run(&self, waiting: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        next_run(self.schedule.as_ref(), self.paused, waiting, now)
     }
 }
 

@@ -60,6 +60,19 @@ pub async fn set_stale_at(
     Ok(())
 }
 
+/// When the schedule of an integration is due next, or has been due since.
+pub async fn find_next_run(tx: &mut OrgTx, integration_config_id: Uuid) -> Result<Option<DateTime<Utc>>, StoreError> {
+    let organization_id = tx.organization_id();
+    let row: Option<(Option<DateTime<Utc>>,)> = sqlx::query_as(
+        "SELECT next_run_at FROM integration_timers WHERE organization_id = $1 AND integration_config_id = $2",
+    )
+    .bind(organization_id)
+    .bind(integration_config_id)
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(row.and_then(|(next_run_at,)| next_run_at))
+}
+
 /// Takes the schedule's due moment if it is still the one that was seen; returns whether it was, so that of several
 /// processes one alone starts the sync.
 pub async fn advance_run(

@@ -97,6 +97,44 @@ fn every_hour_follows_the_time_that_passes() {
     assert_eq!(upcoming("30 * * * *", "2026-03-29T00:00:00Z", 3), ["29T00:30Z", "29T01:30Z", "29T02:30Z"]);
 }
 
+#[test]
+fn a_missed_run_waits_and_stands_for_all_that_were_missed() {
+    let daily = schedule("0 6 * * *", "Europe/Oslo");
+    let (missed, now, next) = (utc("2026-11-20T05:00:00Z"), utc("2026-11-23T12:00:00Z"), utc("2026-11-24T05:00:00Z"));
+    assert_eq!(next_run(Some(&daily), false, Some(missed), now), Some(missed));
+    assert_eq!(next_run(Some(&daily), false, Some(missed), missed), Some(missed), "at the very moment");
+    assert_eq!(next_run(Some(&daily), false, Some(next), now), Some(next), "not due yet");
+    assert_eq!(next_run(Some(&daily), false, None, now), Some(next), "begun");
+    // A moment that the schedule doesn't name any more is nobody's.
+    for other in [schedule("0 7 * * *", "Europe/Oslo"), schedule("0 6 * * *", "UTC")] {
+        assert_eq!(next_run(Some(&other), false, Some(missed), now), Some(utc("2026-11-24T06:00:00Z")), "{other:?}");
+    }
+    assert_eq!(next_run(None, false, Some(missed), now), None);
+}
+
+#[test]
+fn a_pause_is_not_made_up_for() {
+    let daily = schedule("0 6 * * *", "Europe/Oslo");
+    let (missed, now) = (utc("2026-11-20T05:00:00Z"), utc("2026-11-23T12:00:00Z"));
+    let paused = next_run(Some(&daily), true, Some(missed), now);
+    assert_eq!(paused, None);
+    assert_eq!(next_run(Some(&daily), false, paused, now), Some(utc("2026-11-24T05:00:00Z")));
+}
+
+#[test]
+fn runs_of_the_nights_of_the_change_wait_as_others_do() {
+    let nightly = schedule("30 2 * * *", "Europe/Oslo");
+    for due in [utc("2026-03-29T01:00:00Z"), utc("2026-10-25T00:30:00Z")] {
+        assert_eq!(next_run(Some(&nightly), false, Some(due), due + TimeDelta::hours(5)), Some(due));
+    }
+    // In autumn, half past two comes a second time, which nobody waits for.
+    let second = utc("2026-10-25T01:30:00Z");
+    assert_eq!(next_run(Some(&nightly), false, Some(second), second), Some(utc("2026-10-26T01:30:00Z")));
+    // Where every hour is named, it is an hour like the others.
+    let hourly = schedule("30 * * * *", "Europe/Oslo");
+    assert_eq!(next_run(Some(&hourly), false, Some(second), second), Some(second));
+}
+
 fn expressions() -> impl Strategy<Value = (u32, Vec<u32>)> {
     (0_u32..60, prop::collection::btree_set(0_u32..24, 1..5).prop_map(|hours| hours.into_iter().collect()))
 }
@@ -128,6 +166,33 @@ proptest! {
         // Hours 2 and 3 both named at minute 0: the made-up 02:00 and 03:00 are one moment.
         let merged = usize::from(spring && minute == 0 && hours.contains(&2) && hours.contains(&3));
         prop_assert_eq!(fired.len(), hours.len() * 5 - merged);
+    }
+
+    /// However seldom somebody looks, over both changes of the clock: one run begins for all that came due since the look
+    /// before, and none where nothing did. That settings were changed meanwhile makes no difference.
+    #[test]
+    fn one_run_makes_up_for_an_outage(
+        (minute, hours) in expressions(),
+        spring in any::<bool>(),
+        gaps in prop::collection::vec((1_i64..200_000, any::<bool>()), 1..30),
+    ) {
+        let list = hours.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+        let schedule = schedule(&format!("{minute} {list} * * *"), "Europe/Oslo");
+        let mut looked = utc(if spring { "2026-03-26T23:00:00Z" } else { "2026-10-22T22:00:00Z" });
+        let mut timer = next_run(Some(&schedule), false, None, looked);
+        for (seconds, changed) in gaps {
+            let now = looked + TimeDelta::seconds(seconds);
+            if changed {
+                timer = next_run(Some(&schedule), false, timer, now);
+            }
+            let begins = timer.is_some_and(|due| due <= now);
+            prop_assert_eq!(begins, schedule.next_after(looked).is_some_and(|due| due <= now));
+            if begins {
+                timer = next_run(Some(&schedule), false, None, now);
+            }
+            prop_assert!(timer.is_some_and(|due| due > now));
+            looked = now;
+        }
     }
 
     /// The answer doesn't depend on where between two runs one asks.

@@ -156,13 +156,15 @@ impl Ledger<'_> {
         Ok(store::health::update(self.tx, integration_config_id, &facts, self.now).await?)
     }
 
-    /// Sets the timers of an integration whose settings changed (or that is new).
+    /// Sets the timers of an integration whose settings changed (or that is new). A run that is due already stays due,
+    /// unless it was the schedule that changed.
     pub async fn reset_timers(&mut self, config: &IntegrationConfig) -> Result<(), LedgerError> {
         let facts = store::health::lock(self.tx, config.id).await?;
         let settings = config.health_settings(&facts);
         let stale = Some(next_look(&facts, &settings)).filter(|_| !config.paused);
         let managed = config.runner == domain::integration::Runner::Managed;
-        let next = config.next_run_after(self.now);
+        let waiting = store::timers::find_next_run(self.tx, config.id).await?;
+        let next = config.next_run(waiting, self.now);
         Ok(store::timers::set(self.tx, config.id, managed, next, stale).await?)
     }
 }

@@ -14,7 +14,8 @@ use super::{Ledger, LedgerError, earliest_start};
 
 impl Ledger<'_> {
     /// Enters a managed sync that waits for the worker: of one record, or of all that are due. While a sync of everything
-    /// waits or runs, a second one is refused.
+    /// waits or runs, a second one is refused; syncs of one record and retries stand in nobody's way, since each record
+    /// is claimed by itself.
     pub async fn trigger(
         &mut self,
         integration_config_id: Uuid,
@@ -28,7 +29,7 @@ impl Ledger<'_> {
         if only.is_none() {
             // Whoever asks at the same moment waits here, so that one alone enters.
             store::health::lock(self.tx, config.id).await?;
-            if let Some(active) = store::active_syncs::find_of_integration(self.tx, config.id).await? {
+            if let Some(active) = store::active_syncs::find_whole_of_integration(self.tx, config.id).await? {
                 return Err(LedgerError::AlreadyActive(active));
             }
         }

@@ -54,8 +54,8 @@ async fn expire_one(state: &AppState, active: &ActiveSync) -> Result<(), LedgerE
     Ok(tx.commit().await?)
 }
 
-/// Starts managed syncs whose schedule is due. One that is still under way is not joined by a second; after an outage
-/// one missed run is made up for.
+/// Starts managed syncs whose schedule is due. A sync of everything that is still under way is not joined by a second;
+/// after an outage one missed run is made up for.
 async fn run_due(state: &AppState) -> Result<(), StoreError> {
     let due = {
         let mut tx = PlainTx::begin(&state.db).await?;
@@ -74,12 +74,17 @@ async fn run_due(state: &AppState) -> Result<(), StoreError> {
 async fn run_one(state: &AppState, due: &Due) -> Result<(), LedgerError> {
     let now = state.clock.now();
     let mut tx = OrgTx::begin(&state.db, due.organization_id).await?;
+    // Before the timer, in the order of those who end a sync or change the settings, so that no two wait for each other.
+    store::health::lock(&mut tx, due.integration_config_id).await?;
     let Some(config) = store::integrations::find(&mut tx, due.integration_config_id).await? else { return Ok(()) };
-    if !store::timers::advance_run(&mut tx, config.id, now, config.next_run_after(now)).await? {
+    if !store::timers::advance_run(&mut tx, config.id, now, config.next_run(None, now)).await? {
         return Ok(());
     }
-    if !config.paused && store::active_syncs::find_of_integration(&mut tx, config.id).await?.is_none() {
-        state.ledger(&mut tx, now).trigger(config.id, None, Reporter::Machine).await?;
+    if !config.paused {
+        match state.ledger(&mut tx, now).trigger(config.id, None, Reporter::Machine).await {
+            Ok(_) | Err(LedgerError::AlreadyActive(_)) => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(tx.commit().await?)
 }
