@@ -20,8 +20,8 @@ const BEFORE: usize = 40;
 const HELD: u32 = 160;
 /// Most that the blow can make doubtful: two requests on their way, and as many records marked ahead of theirs.
 const DOUBTFUL: usize = 4;
-/// From the restart until the abandoned attempt must be closed: its lease of a minute, and a little for a busy machine.
-const CLOSED_WITHIN: Duration = Duration::from_secs(75);
+/// From the restart until the abandoned attempt must be closed.
+const CLOSED_WITHIN: Duration = Duration::from_mins(1);
 
 /// A sync that the blow finds in its middle.
 struct Half {

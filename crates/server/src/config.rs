@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use archive::Location;
 use domain::retention::{LEAST_ACCOUNTING_YEARS, RetentionYears};
-use domain::sync_log::draft::DEFAULT_LEASE_SECONDS;
 use url::Url;
 
 use reading::{
@@ -26,6 +25,10 @@ pub use settings::{ConfigErrors, Settings};
 
 /// How long anything waits for a connection to the database.
 pub const CONNECTION_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Seconds of a managed sync's lease, if nothing else is set: with the sweep after it, what a dead worker held is free
+/// again within a minute.
+const LEASE_SECONDS: u32 = 45;
 
 /// Where the archive lies in the data directory, if nothing else is set.
 const ARCHIVE_DIRECTORY: &str = "archive";
@@ -142,7 +145,8 @@ pub struct OutboundConfig {
 pub struct WorkerConfig {
     /// `SYNCWATCH_WORKER_CONCURRENCY`: syncs that run at once in a process. Default: 4.
     pub concurrency: usize,
-    /// Seconds after which a sync without a sign of life from its worker counts as abandoned.
+    /// `SYNCWATCH_WORKER_LEASE_SECONDS`: seconds after which a sync without a sign of life from its worker counts as
+    /// abandoned. Default: 45.
     pub lease_seconds: u32,
 }
 
@@ -254,7 +258,7 @@ impl Config {
             outbound: OutboundConfig { allow: settings.list("SYNCWATCH_OUTBOUND_ALLOW") },
             worker: WorkerConfig {
                 concurrency: settings.parse_within("SYNCWATCH_WORKER_CONCURRENCY", 1..=256, 4),
-                lease_seconds: DEFAULT_LEASE_SECONDS,
+                lease_seconds: settings.parse_within("SYNCWATCH_WORKER_LEASE_SECONDS", 5..=60, LEASE_SECONDS),
             },
             limits: LimitsConfig {
                 requests_per_minute: settings.parse_within("SYNCWATCH_RATE_LIMIT", 0..=10_000_000, 6000),
@@ -299,7 +303,7 @@ impl Config {
             },
             mail: MailConfig { smtp_url: None, from: "Syncwatch <syncwatch@localhost>".to_owned() },
             outbound: OutboundConfig { allow: vec!["127.0.0.0/8".to_owned()] },
-            worker: WorkerConfig { concurrency: 2, lease_seconds: DEFAULT_LEASE_SECONDS },
+            worker: WorkerConfig { concurrency: 2, lease_seconds: LEASE_SECONDS },
             limits: LimitsConfig { requests_per_minute: 0, logins_per_minute: 0 },
             sessions: SessionConfig { access_seconds: 600, refresh_days: 14 },
             log: LogConfig { filter: "warn".to_owned(), format: LogFormat::Text },

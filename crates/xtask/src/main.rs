@@ -1,7 +1,8 @@
-//! What a developer types: `cargo xtask up`, `cargo xtask test`, `cargo xtask bench`, `cargo xtask openapi`.
+//! What a developer types: `cargo xtask up`, `cargo xtask test`, `cargo xtask faults`, `cargo xtask bench` and others.
 
 mod bench;
 mod db;
+mod faults;
 mod frontend;
 mod guard;
 mod installation;
@@ -36,6 +37,8 @@ enum Command {
     Up(up::Options),
     /// Runs everything that must pass, or only the named parts
     Test(testing::Options),
+    /// Runs syncs through killed processes and broken connections, each case repeatable by its seed
+    Faults(faults::Options),
     /// Measures what is claimed, and fails where a bound is missed
     #[command(disable_help_flag = true)]
     Bench(bench::Options),
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Up(options) => up::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Test(options) => testing::run(&options),
+        Command::Faults(options) => faults::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Db => db::run().map(|()| ExitCode::SUCCESS),
         Command::Openapi(options) => openapi::run(&options).map(|()| ExitCode::SUCCESS),

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -50,9 +50,7 @@ pub struct Throwaway {
 impl Throwaway {
     /// Makes and starts a cluster.
     pub fn start(place: &Place) -> Result<Self> {
-        let packages = ["postgresql", "postgresql-client"];
-        let programs =
-            system::need(place, "PostgreSQL 15 or newer (server programs)", &packages, system::postgres_programs)?;
+        let programs = programs(place)?;
         step("Starting a throwaway PostgreSQL", |_| start(&programs))
     }
 
@@ -65,6 +63,12 @@ impl Throwaway {
     pub fn stop(self) -> Result<()> {
         self.server.stop()
     }
+}
+
+/// The directory of PostgreSQL's server programs, which are installed where that can be done.
+pub fn programs(place: &Place) -> Result<PathBuf> {
+    let packages = ["postgresql", "postgresql-client"];
+    system::need(place, "PostgreSQL 15 or newer (server programs)", &packages, system::postgres_programs)
 }
 
 /// A directory for the cluster; in memory, where there is plenty: each test's database is a thousand small files.

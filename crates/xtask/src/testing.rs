@@ -14,15 +14,17 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
+use crate::faults;
 use crate::npm;
 use crate::openapi;
 use crate::place::Place;
-use crate::postgres::Throwaway;
+use crate::postgres::{self, Throwaway};
 use crate::python;
 use crate::shell;
 use crate::tools;
-use executables::{Executable, PROGRAMS};
-use tally::Tally;
+pub use executables::Executable;
+use executables::PROGRAMS;
+pub use tally::{Tally, of_rust_tests};
 
 /// Tests that run at once; those of whole servers wait for each other's answers half of their time.
 const TEST_THREADS: &str = "RUST_TEST_THREADS";
@@ -58,6 +60,8 @@ enum Part {
     Worker,
     /// Killed processes and broken peers
     Faults,
+    /// Syncs through all of that at once, some dozens of seeds; `cargo xtask faults` runs more
+    SyncFaults,
     /// Months that leave the database
     Archive,
     /// What the description of the API promises to other people
@@ -92,7 +96,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         });
         let minutes = begun.elapsed().as_secs_f32() / 60.0;
         lines.push(format!(
-            "{:<10} {minutes:>5.1} min {:>6} passed {:>4} failed",
+            "{:<11} {minutes:>5.1} min {:>6} passed {:>4} failed",
             part.name(),
             tally.passed,
             tally.failed
@@ -119,12 +123,30 @@ impl Part {
 
 /// What the tests of the `tests` package find in their environment; installs what is missing.
 pub fn environment(place: &Place, database: &Throwaway) -> Result<Vec<(&'static str, PathBuf)>> {
-    Ok(vec![
+    let mut environment = vec![
         ("SYNCWATCH_TEST_DATABASE_URL", PathBuf::from(&database.url)),
-        ("SYNCWATCH_TEST_PYTHON", python::peers(place)?),
         ("SYNCWATCH_TEST_NODE_MODULES", npm::install(place, "tests/peers")?),
+    ];
+    environment.extend(faults_environment(place)?);
+    Ok(environment)
+}
+
+/// What those of them find that run databases of their own; installs what is missing.
+pub fn faults_environment(place: &Place) -> Result<Vec<(&'static str, PathBuf)>> {
+    Ok(vec![
+        ("SYNCWATCH_TEST_POSTGRES_PROGRAMS", postgres::programs(place)?),
+        ("SYNCWATCH_TEST_PYTHON", python::peers(place)?),
         ("SYNCWATCH_TEST_BIN_DIR", place.target.join("debug")),
     ])
+}
+
+/// Builds the programs and the tests, and returns the tests.
+pub fn build(place: &Place) -> Result<Vec<Executable>> {
+    let built = executables::build(place)?;
+    for program in PROGRAMS {
+        anyhow::ensure!(place.built(program, false).is_file(), "cargo built no {program}");
+    }
+    Ok(built)
 }
 
 /// What the tests of the contract find besides; installs what is missing.
@@ -157,6 +179,10 @@ impl Session {
             Part::Unit => self.unit(),
             Part::Api | Part::Isolation | Part::Worker | Part::Faults | Part::Archive => {
                 self.integration(&part.name(), Vec::new())
+            }
+            Part::SyncFaults => {
+                let executables = self.executables()?;
+                faults::short(&self.place, executables)
             }
             Part::Contract => self.contract(),
             Part::Openapi => {
@@ -258,12 +284,8 @@ impl Session {
     /// Builds everything once: the programs, the tests and the examples share one graph of dependencies.
     fn executables(&self) -> Result<&[Executable]> {
         if self.executables.get().is_none() {
-            let built = executables::build(&self.place)?;
-            for program in PROGRAMS {
-                anyhow::ensure!(self.place.built(program, false).is_file(), "cargo built no {program}");
-            }
             // Set for the first time: nobody else can have.
-            let _ = self.executables.set(built);
+            let _ = self.executables.set(build(&self.place)?);
         }
         Ok(self.executables.get().map_or(&[], Vec::as_slice))
     }

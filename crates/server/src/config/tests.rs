@@ -12,7 +12,7 @@ fn nothing_set_gives_the_defaults() {
     assert_eq!(config.http.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.http.public_url.as_str(), "http://127.0.0.1:8080/");
     assert!(config.is_embedded());
-    assert_eq!(config.worker.concurrency, 4);
+    assert_eq!((config.worker.concurrency, config.worker.lease_seconds), (4, 45));
 }
 
 #[test]
@@ -21,6 +21,7 @@ fn every_error_is_told_at_once_by_name() {
         ("SYNCWATCH_LISTEN", "everywhere"),
         ("SYNCWATCH_PUBLIC_URL", "ftp://example.org/x"),
         ("SYNCWATCH_WORKER_CONCURRENCY", "0"),
+        ("SYNCWATCH_WORKER_LEASE_SECONDS", "61"),
         ("DATABASE_URL", "mysql://x"),
         ("SYNCWATCH_MASTER_KEY", "short"),
         ("SYNCWATCH_LOG_FORMAT", "xml"),
@@ -34,6 +35,7 @@ fn every_error_is_told_at_once_by_name() {
         "SYNCWATCH_LISTEN",
         "SYNCWATCH_PUBLIC_URL",
         "SYNCWATCH_WORKER_CONCURRENCY",
+        "SYNCWATCH_WORKER_LEASE_SECONDS",
         "DATABASE_URL",
         "SYNCWATCH_MASTER_KEY",
         "SYNCWATCH_LOG_FORMAT",

@@ -13,10 +13,10 @@ use uuid::Uuid;
 use crate::http::problem::Chain;
 use crate::state::AppState;
 
-/// How often a lease is extended within its length: every 15 of its 60 seconds.
+/// How often a lease is extended within its length: every 11 of its 45 seconds.
 const BEATS: u32 = 4;
 /// The part of a lease at whose end no request begins any more, since clocks differ and requests take time to leave: the
-/// last 5 of its 60 seconds.
+/// last 4 of its 45 seconds.
 const MARGIN: u32 = 12;
 
 /// Whose lease it is.

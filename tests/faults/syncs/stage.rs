@@ -1,0 +1,207 @@
+//! What a case is played on: an integration with its records, the external system, and the two administrators.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tests::peers::Books;
+use tests::story::{Caller, Claim, Reply};
+use uuid::Uuid;
+
+use crate::cluster;
+use crate::plan::{BATCH, Plan, RECORDS, System};
+use crate::proxy::Proxy;
+
+/// What is under way: attempts that wait or run, and the records they hold.
+const UNDER_WAY: &str = "SELECT (SELECT count(*) FROM active_syncs) + (SELECT count(*) FROM sync_claims)";
+/// How long after the last sign of life nothing may be under way any more.
+const FREED_WITHIN: Duration = Duration::from_mins(1);
+/// How long the database may be away, or the worker busy.
+const PATIENCE: Duration = Duration::from_mins(1);
+const AGAIN: Duration = Duration::from_millis(100);
+/// How long the sender waits for an answer: short, since some never come.
+const TIMEOUT_MS: u32 = 3_000;
+
+/// The stage.
+pub struct Stage<'a> {
+    /// What is to happen.
+    pub plan: &'a Plan,
+    /// Those who press Retry.
+    pub administrators: [Caller; 2],
+    /// The external system, with its log.
+    pub books: Books,
+    /// The way to it.
+    pub proxy: Proxy,
+    /// The integration.
+    pub integration: Uuid,
+    /// Its records as they were staged first.
+    pub claims: Vec<Claim>,
+    sync: Cell<Option<Uuid>>,
+    repaired: RefCell<BTreeSet<usize>>,
+    database: String,
+}
+
+impl<'a> Stage<'a> {
+    /// Makes the integration, and stages its records. `database` is a superuser's address.
+    pub async fn set(
+        plan: &'a Plan,
+        administrators: [Caller; 2],
+        books: Books,
+        proxy: Proxy,
+        database: String,
+    ) -> anyhow::Result<Self> {
+        let [admin, _] = &administrators;
+        let integration = admin.connect(settings(plan, &proxy), json!({})).await?;
+        let claims: Vec<Claim> = (0..RECORDS)
+            .map(|index| if plan.bad.contains(&index) { Claim::bad(index + 1) } else { Claim::good(index + 1) })
+            .collect();
+        admin.stage_all(integration, &claims).await?;
+        let (sync, repaired) = (Cell::default(), RefCell::default());
+        Ok(Self { plan, administrators, books, proxy, integration, claims, sync, repaired, database })
+    }
+
+    /// The administrator who does what only one does.
+    pub fn admin(&self) -> &Caller {
+        &self.administrators[0]
+    }
+
+    /// Starts the sync of everything that the case is about.
+    pub async fn begin(&self) -> anyhow::Result<()> {
+        self.sync.set(Some(self.admin().trigger(self.integration).await?));
+        Ok(())
+    }
+
+    /// That sync.
+    pub fn sync(&self) -> anyhow::Result<Uuid> {
+        self.sync.get().context("the sync has not begun")
+    }
+
+    /// The sync, once whoever started it knows its number: it may be under way before.
+    async fn begun(&self) -> anyhow::Result<Uuid> {
+        let deadline = Instant::now() + PATIENCE;
+        while self.sync.get().is_none() && Instant::now() < deadline {
+            tokio::time::sleep(AGAIN).await;
+        }
+        self.sync()
+    }
+
+    /// Whether the system takes a record as it now stands.
+    pub fn is_good(&self, index: usize) -> bool {
+        !self.plan.bad.contains(&index) || self.repaired.borrow().contains(&index)
+    }
+
+    /// Waits until nothing is under way, in the ledger and to the system; it has a minute from the last sign of life.
+    pub async fn quiet(&self) -> anyhow::Result<()> {
+        let began = Instant::now();
+        loop {
+            let under_way = cluster::number(&self.database, UNDER_WAY).await;
+            if self.proxy.is_idle() && matches!(under_way, Ok(0)) {
+                return Ok(());
+            }
+            let since = self.proxy.last_sign().max(began).elapsed();
+            ensure!(since < FREED_WITHIN, "attempts and claims under way after a minute of silence: {under_way:?}");
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    /// Waits until everything is sealed.
+    pub async fn sealed(&self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while cluster::number(&self.database, "SELECT count(*) FROM seal_queue").await? > 0 {
+            ensure!(Instant::now() < deadline, "changes are not sealed");
+            tokio::time::sleep(AGAIN).await;
+        }
+        Ok(())
+    }
+
+    /// Corrects records as the plan says, of those that are not known to have arrived.
+    pub async fn correct(&self, open: &BTreeSet<usize>) -> anyhow::Result<()> {
+        for index in self.plan.corrected.intersection(open) {
+            let claim = self.claims[*index].clone().with("member", "Ola N.").with("cost_center", "1000");
+            let reply = patiently(|| self.admin().stage(self.integration, &claim)).await?;
+            match (reply.status, reply.code()) {
+                (200 | 201, _) => drop(self.repaired.borrow_mut().insert(*index)),
+                (409, "already_delivered") => {}
+                _ => anyhow::bail!("a correction met {}: {}", reply.status, reply.body),
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides about records of unknown fate as a person does who has looked into the system.
+    pub async fn decide(&self, unknown: &[Uuid]) -> anyhow::Result<()> {
+        let log = self.books.log().await?;
+        for id in unknown {
+            let decision = match log.reference_of(*id) {
+                Some(reference) => {
+                    json!({ "resolution": "delivered", "reason": "seen in the books", "reference": reference })
+                }
+                None => json!({ "resolution": "send_again", "reason": "not in the books" }),
+            };
+            let sync = self.sync()?;
+            let reply = patiently(|| self.admin().resolve(sync, *id, &decision)).await?;
+            // An answer may have come late.
+            ensure!(matches!(reply.status, 200 | 409), "a decision met {}: {}", reply.status, reply.body);
+        }
+        Ok(())
+    }
+
+    /// Both administrators press Retry at once, and a sync of everything may be asked for beside them. Returns whether
+    /// anything came of it.
+    pub async fn press(&self, sync_beside: bool) -> anyhow::Result<bool> {
+        let [first, second] = &self.administrators;
+        let sync = self.begun().await?;
+        let path = format!("/integrations/{}/syncs", self.integration);
+        let beside = async {
+            if !sync_beside {
+                return Ok(None);
+            }
+            patiently(|| first.request(Method::POST, &path, None)).await.map(Some)
+        };
+        let (one, other, beside) =
+            tokio::try_join!(patiently(|| first.retry(sync)), patiently(|| second.retry(sync)), beside)?;
+        let mut began = false;
+        for reply in [Some(one), Some(other), beside].into_iter().flatten() {
+            match (reply.status, reply.code()) {
+                (200..300, _) => began = true,
+                (409, "already_active" | "nothing_to_retry") => {}
+                _ => anyhow::bail!("a retry or sync that was asked for met {}: {}", reply.status, reply.body),
+            }
+        }
+        Ok(began)
+    }
+}
+
+fn settings(plan: &Plan, proxy: &Proxy) -> Value {
+    let mut settings = json!({
+        "url": proxy.url(plan.path()), "timeout_ms": TIMEOUT_MS, "concurrency": plan.concurrency,
+        "reference_pointer": "/reference",
+    });
+    match plan.system {
+        System::Plain => {}
+        System::Keyed => settings["idempotency_header"] = json!("Idempotency-Key"),
+        System::Batched => {
+            settings["batch_size"] = json!(BATCH);
+            settings["batch_member"] = json!("items");
+            settings["results_pointer"] = json!("/results");
+            settings["reference_pointer"] = json!("/id");
+        }
+    }
+    settings
+}
+
+/// Asks again while the database is away, which is answered by 503 and by nothing else.
+async fn patiently(ask: impl AsyncFn() -> anyhow::Result<Reply>) -> anyhow::Result<Reply> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let reply = ask().await?;
+        if reply.status != 503 {
+            return Ok(reply);
+        }
+        ensure!(Instant::now() < deadline, "the database is away for too long: {}", reply.body);
+        tokio::time::sleep(AGAIN).await;
+    }
+}
