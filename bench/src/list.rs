@@ -151,10 +151,10 @@ async fn fill_health(owner: &mut PgConnection, organization: Uuid, integration: 
     for Json(sync) in recent.into_iter().rev() {
         facts.record(sync);
     }
-    sqlx::query("UPDATE integration_health SET facts = $3 WHERE organization_id = $1 AND integration_config_id = $2")
+    sqlx::query("UPDATE integration_health SET facts = $3::text::json WHERE organization_id = $1 AND integration_config_id = $2")
         .bind(organization)
         .bind(integration)
-        .bind(Json(StoredFacts::from(&facts)))
+        .bind(StoredFacts::text(&facts)?)
         .execute(owner)
         .await?;
     Ok(())

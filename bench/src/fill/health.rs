@@ -37,12 +37,12 @@ pub(super) async fn write(owner: &mut PgConnection) -> Result<()> {
             facts.record(sync);
         }
     }
-    let (ids, facts): (Vec<Uuid>, Vec<Json<StoredFacts>>) =
-        facts.iter().map(|(id, facts)| (*id, Json(StoredFacts::from(facts)))).unzip();
+    let ids: Vec<Uuid> = facts.keys().copied().collect();
+    let facts = facts.values().map(StoredFacts::text).collect::<Result<Vec<String>, _>>()?;
     sqlx::query(
         "
-        UPDATE integration_health SET facts = known.facts
-        FROM unnest($1::uuid[], $2::jsonb[]) AS known (id, facts) WHERE integration_config_id = known.id
+        UPDATE integration_health SET facts = known.facts::json
+        FROM unnest($1::uuid[], $2::text[]) AS known (id, facts) WHERE integration_config_id = known.id
         ",
     )
     .bind(ids)

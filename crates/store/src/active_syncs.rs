@@ -238,13 +238,18 @@ pub async fn claim_records(
     .bind(&ids)
     .fetch_all(tx.conn())
     .await?;
-    // A record this sync holds already is its own.
+    // A record this sync holds already is its own. Each is looked up by its key (`OFFSET 0`): where nothing is known yet of
+    // claims just made, PostgreSQL would read all of the sync for each of them.
     let own: Vec<(String, Uuid)> = sqlx::query_as(
         "
-        SELECT source_record_type, source_record_id FROM sync_claims
-        JOIN unnest($4::text[], $5::uuid[]) AS record (type, id)
-            ON record.type = source_record_type AND record.id = source_record_id
-        WHERE organization_id = $1 AND connector_type = $2 AND sync_id = $3
+        SELECT record.type, record.id FROM unnest($4::text[], $5::uuid[]) AS record (type, id)
+        CROSS JOIN LATERAL (
+            SELECT sync_id FROM sync_claims
+            WHERE organization_id = $1 AND connector_type = $2
+                AND source_record_type = record.type AND source_record_id = record.id
+            OFFSET 0
+        ) AS claim
+        WHERE claim.sync_id = $3
         ",
     )
     .bind(organization_id)

@@ -127,13 +127,20 @@ pub async fn of_organization_after(
     .await?)
 }
 
-/// Forgets numbered events older than a moment.
+/// Forgets numbered events older than a moment: in the order of their numbers, up to the first that is not.
 pub async fn purge(tx: &mut PlainTx, before: DateTime<Utc>) -> Result<u64, StoreError> {
-    Ok(sqlx::query("DELETE FROM events WHERE created_at < $1 AND seq IS NOT NULL")
-        .bind(before)
-        .execute(tx.conn())
-        .await?
-        .rows_affected())
+    let done = sqlx::query(
+        "
+        DELETE FROM events WHERE seq < coalesce(
+            (SELECT seq FROM events WHERE created_at >= $1 AND seq IS NOT NULL ORDER BY seq LIMIT 1),
+            9223372036854775807
+        )
+        ",
+    )
+    .bind(before)
+    .execute(tx.conn())
+    .await?;
+    Ok(done.rows_affected())
 }
 
 /// Hears when events were numbered, in whichever process. Reconnects by itself.

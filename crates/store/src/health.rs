@@ -46,8 +46,12 @@ pub async fn lock_many(
     let organization_id = tx.organization_id();
     let held: Vec<(Uuid, Json<StoredFacts>)> = sqlx::query_as(
         "
-        SELECT integration_config_id, facts FROM integration_health
-        WHERE organization_id = $1 AND integration_config_id = ANY($2) ORDER BY integration_config_id FOR UPDATE
+        SELECT integration_config_id, facts
+        -- Read first (`OFFSET 0`), so that each row is looked up by its key.
+        FROM (SELECT $1::uuid AS organization, id FROM unnest($2::uuid[]) AS wanted (id) OFFSET 0) AS wanted
+        JOIN integration_health ON organization_id = organization AND integration_config_id = id
+        ORDER BY integration_config_id
+        FOR UPDATE OF integration_health
         ",
     )
     .bind(organization_id)
@@ -67,13 +71,13 @@ pub async fn update(
     let organization_id = tx.organization_id();
     sqlx::query(
         "
-        UPDATE integration_health SET facts = $3, updated_at = $4
+        UPDATE integration_health SET facts = $3::text::json, updated_at = $4
         WHERE organization_id = $1 AND integration_config_id = $2
         ",
     )
     .bind(organization_id)
     .bind(integration_config_id)
-    .bind(Json(StoredFacts::from(facts)))
+    .bind(StoredFacts::text(facts)?)
     .bind(now)
     .execute(tx.conn())
     .await?;
@@ -99,16 +103,18 @@ pub async fn update_and_tell(
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let organization_id = tx.organization_id();
+    let facts = health.iter().map(|new| StoredFacts::text(&new.facts)).collect::<Result<Vec<String>, _>>()?;
     sqlx::query(
         "
         WITH new AS (
-            SELECT * FROM unnest($2::uuid[], $3::jsonb[], $4::timestamptz[]) AS new (id, facts, stale_at)
+            SELECT $1::uuid AS organization, id, facts::json, stale_at
+            FROM unnest($2::uuid[], $3::text[], $4::timestamptz[]) AS new (id, facts, stale_at)
         ), health AS (
             UPDATE integration_health SET facts = new.facts, updated_at = $5 FROM new
-            WHERE organization_id = $1 AND integration_config_id = new.id
+            WHERE organization_id = organization AND integration_config_id = new.id
         ), timer AS (
             UPDATE integration_timers SET stale_at = new.stale_at FROM new
-            WHERE organization_id = $1 AND integration_config_id = new.id
+            WHERE organization_id = organization AND integration_config_id = new.id
         )
         INSERT INTO events (organization_id, kind, data)
         SELECT $1, event.kind, event.data FROM unnest($6::text[], $7::jsonb[]) AS event (kind, data)
@@ -116,7 +122,7 @@ pub async fn update_and_tell(
     )
     .bind(organization_id)
     .bind(health.iter().map(|new| new.integration_config_id).collect::<Vec<_>>())
-    .bind(health.iter().map(|new| Json(StoredFacts::from(&new.facts))).collect::<Vec<_>>())
+    .bind(facts)
     .bind(health.iter().map(|new| new.stale_at).collect::<Vec<_>>())
     .bind(now)
     .bind(events.iter().map(|event| event.kind).collect::<Vec<_>>())

@@ -187,12 +187,12 @@ pub async fn insert(tx: &mut OrgTx, config: &IntegrationConfig) -> Result<(), St
     sqlx::query(
         "
         INSERT INTO integration_health (organization_id, integration_config_id, facts, updated_at)
-        VALUES ($1, $2, $3, $4)
+        VALUES ($1, $2, $3::text::json, $4)
         ",
     )
     .bind(organization_id)
     .bind(config.id)
-    .bind(sqlx::types::Json(StoredFacts::from(&HealthFacts::default())))
+    .bind(StoredFacts::text(&HealthFacts::default())?)
     .bind(config.created_at)
     .execute(tx.conn())
     .await?;

@@ -90,14 +90,14 @@ pub async fn at_the_end(stage: &Stage<'_>) -> anyhow::Result<()> {
         let mut found = Vec::new();
         let (log, shown) = look(stage, &mut found).await?;
         for (index, claim) in stage.claims.iter().enumerate() {
-            let (state, times, good) = (shown.state(claim.id), log.times(claim.id), stage.is_good(index));
-            let right = match state {
+            let (standing, times, good) = (shown.state(claim.id), log.times(claim.id), stage.is_good(index));
+            let right = match standing {
                 "delivered" => good && times == 1,
                 "failed" | "unknown" => !good && times == 0,
                 _ => false,
             };
             if !right {
-                found.push(format!("record {index} (good: {good}) ends {state}, booked {times} times"));
+                found.push(format!("record {index} (good: {good}) ends {standing}, booked {times} times"));
             }
         }
         let delivered = shown.number(|record| record.state == "delivered");

@@ -59,7 +59,7 @@ struct Waiting {
     answer: oneshot::Sender<Answer>,
 }
 
-/// One of an organization's places for a transaction; given back when nobody waits, or when it is dropped.
+/// One of an organization's places for a transaction; given back when too few wait for it, or when it is dropped.
 struct Place {
     groups: Arc<Mutex<HashMap<Uuid, Group>>>,
     organization_id: Uuid,
@@ -188,6 +188,16 @@ enum NotWritten {
     Unavailable(StoreError),
 }
 
+impl From<LedgerError> for NotWritten {
+    /// What the database itself refuses, be it at the end, is rolled back; where it could not answer nobody knows.
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Store(error @ StoreError::Unavailable(_)) => Self::Unavailable(error),
+            error => Self::RolledBack(error),
+        }
+    }
+}
+
 async fn write_together(
     state: &AppState,
     organization_id: Uuid,
@@ -195,11 +205,8 @@ async fn write_together(
 ) -> Result<Vec<Answer>, NotWritten> {
     let mut tx = OrgTx::begin(&state.db, organization_id).await.map_err(NotWritten::Unavailable)?;
     let answers = state.ledger(&mut tx, state.clock.now()).record_finished_many(inputs).await;
-    let answers = answers.map_err(|error| match error {
-        LedgerError::Store(error @ StoreError::Unavailable(_)) => NotWritten::Unavailable(error),
-        error => NotWritten::RolledBack(error),
-    })?;
-    tx.commit().await.map_err(NotWritten::Unavailable)?;
+    let answers = answers.map_err(NotWritten::from)?;
+    tx.commit().await.map_err(|error| NotWritten::from(LedgerError::from(error)))?;
     state.wake();
     Ok(answers)
 }

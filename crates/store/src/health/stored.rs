@@ -5,8 +5,12 @@ use chrono::serde::ts_microseconds;
 use chrono::{DateTime, Utc};
 use domain::health::{HealthFacts, RecentSync, Undelivered};
 use domain::sync_log::SyncStatus;
-use serde::{Deserialize, Serialize};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
+
+use crate::error::StoreError;
 
 /// The content of a health row.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -18,12 +22,37 @@ pub struct StoredFacts {
 }
 
 /// A recent sync.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 enum StoredSync {
     Values(Values),
     /// As rows were written first; the next ended sync writes them anew.
     Named(RecentSync),
+}
+
+impl<'de> Deserialize<'de> for StoredSync {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StoredSyncVisitor)
+    }
+}
+
+/// Tells the two forms apart by how they begin, without holding a copy of what is read.
+struct StoredSyncVisitor;
+
+impl<'de> Visitor<'de> for StoredSyncVisitor {
+    type Value = StoredSync;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("a recent sync as an array of its values, or as an object")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, values: A) -> Result<Self::Value, A::Error> {
+        Values::deserialize(SeqAccessDeserializer::new(values)).map(StoredSync::Values)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Self::Value, A::Error> {
+        RecentSync::deserialize(MapAccessDeserializer::new(members)).map(StoredSync::Named)
+    }
 }
 
 /// Id, start, end, status, records in scope, delivered and failed, milliseconds, warnings, and whether counts do not add
@@ -41,6 +70,13 @@ struct Values(
     i32,
     bool,
 );
+
+impl StoredFacts {
+    /// Facts as the text of a row's column; statements take it as `text` and cast it to `json`.
+    pub fn text(facts: &HealthFacts) -> Result<String, StoreError> {
+        Ok(serde_json::to_string(&Self::from(facts))?)
+    }
+}
 
 impl From<&HealthFacts> for StoredFacts {
     fn from(facts: &HealthFacts) -> Self {

@@ -14,6 +14,10 @@ use crate::error::StoreError;
 use crate::integrations::SealedBytes;
 use crate::words::word;
 
+// Statements that find records by a list of keys take the whole key from the list, which is read first (`OFFSET 0`), and
+// are planned anew each time. Where nothing is known yet of a table that has just been filled, PostgreSQL would take an
+// integration for one record, and read all of its records for every batch of keys.
+
 /// Records a sync takes: never sent, or corrected since they failed; never delivered or handled ones. Oldest first.
 pub async fn due(
     tx: &mut OrgTx,
@@ -86,19 +90,21 @@ pub async fn load_outbound(
         "
         SELECT source_record_type, source_record_id, state, payload_sealed, payload_key_id, payload_hash, label,
                amount, currency
-        FROM source_records
-        WHERE organization_id = $1 AND integration_config_id = $2
-            AND (source_record_type, source_record_id) IN (
-                SELECT record.type, record.id FROM unnest($3::text[], $4::uuid[]) AS record (type, id)
-            )
+        FROM (
+            SELECT $1::uuid AS organization, $2::uuid AS integration, type, id
+            FROM unnest($3::text[], $4::uuid[]) AS record (type, id) OFFSET 0
+        ) AS record
+        JOIN source_records ON organization_id = organization AND integration_config_id = integration
+            AND source_record_type = record.type AND source_record_id = record.id
         ORDER BY source_record_type, source_record_id
-        FOR UPDATE
+        FOR UPDATE OF source_records
         ",
     )
     .bind(organization_id)
     .bind(integration_config_id)
     .bind(types)
     .bind(ids)
+    .persistent(false)
     .fetch_all(tx.conn())
     .await?;
     rows.into_iter()
@@ -138,8 +144,11 @@ pub async fn mark_sending(
             sent_in_doubt_since = CASE WHEN state = 'unknown' THEN coalesce(sent_in_doubt_since, sent_at, updated_at)
                                        ELSE sent_in_doubt_since END,
             updated_at = $7
-        FROM unnest($3::text[], $4::uuid[]) AS record (type, id)
-        WHERE organization_id = $1 AND integration_config_id = $2
+        FROM (
+            SELECT $1::uuid AS organization, $2::uuid AS integration, type, id
+            FROM unnest($3::text[], $4::uuid[]) AS record (type, id) OFFSET 0
+        ) AS record
+        WHERE organization_id = organization AND integration_config_id = integration
             AND source_record_type = record.type AND source_record_id = record.id
         ",
     )
@@ -150,6 +159,7 @@ pub async fn mark_sending(
     .bind(sync_id)
     .bind(i16::try_from(attempt).unwrap_or(i16::MAX))
     .bind(now)
+    .persistent(false)
     .execute(tx.conn())
     .await?;
     Ok(())
@@ -219,8 +229,11 @@ pub async fn settle(
             -- Ended by a delivery alone: left in any other state than `unknown`, the row would be refused.
             sent_in_doubt_since = CASE WHEN record.state <> 'delivered' THEN sent_in_doubt_since END,
             updated_at = $8
-        FROM unnest($3::text[], $4::uuid[], $5::text[], $6::text[]) AS record (type, id, state, reference)
-        WHERE organization_id = $1 AND integration_config_id = $2
+        FROM (
+            SELECT $1::uuid AS organization, $2::uuid AS integration, record.*
+            FROM unnest($3::text[], $4::uuid[], $5::text[], $6::text[]) AS record (type, id, state, reference) OFFSET 0
+        ) AS record
+        WHERE organization_id = organization AND integration_config_id = integration
             AND source_record_type = record.type AND source_record_id = record.id
         ",
     )
@@ -232,6 +245,7 @@ pub async fn settle(
     .bind(settled.iter().map(|(record, _)| record.external_reference_id).collect::<Vec<_>>())
     .bind(allow_updates)
     .bind(now)
+    .persistent(false)
     .execute(tx.conn())
     .await?;
     Ok(())
@@ -250,10 +264,13 @@ async fn lock_answered(
     let rows: Vec<(String, Uuid, String, bool)> = sqlx::query_as(
         "
         SELECT source_record_type, source_record_id, state, sent_in_doubt_since IS NOT NULL
-        FROM source_records
-        JOIN unnest($3::text[], $4::uuid[], $5::boolean[]) AS record (type, id, delivered)
-            ON source_record_type = record.type AND source_record_id = record.id
-        WHERE organization_id = $1 AND integration_config_id = $2 AND state NOT IN ('delivered', 'handled')
+        FROM (
+            SELECT $1::uuid AS organization, $2::uuid AS integration, record.*
+            FROM unnest($3::text[], $4::uuid[], $5::boolean[]) AS record (type, id, delivered) OFFSET 0
+        ) AS record
+        JOIN source_records ON organization_id = organization AND integration_config_id = integration
+            AND source_record_type = record.type AND source_record_id = record.id
+        WHERE state NOT IN ('delivered', 'handled')
             AND (
                 record.delivered
                 OR (state IN ('sending', 'unknown') AND last_sync_id = $6 AND sent_attempt = $7)
@@ -269,6 +286,7 @@ async fn lock_answered(
     .bind(records.iter().map(|record| record.outcome.is_delivered()).collect::<Vec<_>>())
     .bind(sync_id)
     .bind(i16::try_from(attempt).unwrap_or(i16::MAX))
+    .persistent(false)
     .fetch_all(tx.conn())
     .await?;
     rows.into_iter()
