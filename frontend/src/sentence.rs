@@ -2,6 +2,7 @@
 
 use api_types::integrations::{IntegrationSummary, LastSync};
 use api_types::notifications::Notification;
+use domain::asking::{ASKED_TOO_EARLY, AWAITING_POSTING, FATE_UNKNOWN};
 use domain::health::{Amount, Light, Reason, ReasonCode};
 use domain::incident::IncidentKind;
 use domain::integration::{ConnectorType, SyncType};
@@ -79,6 +80,17 @@ pub fn reason(reason: &Reason, format: &impl Format) -> String {
     }
 }
 
+/// What Syncwatch itself found out about a record of unknown fate, where an error's code says that it is not the external
+/// system's word.
+pub fn doubt(code: &str) -> Option<String> {
+    match code {
+        ASKED_TOO_EARLY => Some(tr!(record.asked_too_early)),
+        AWAITING_POSTING => Some(tr!(record.awaiting_posting)),
+        FATE_UNKNOWN => Some(tr!(record.fate_unknown)),
+        _ => None,
+    }
+}
+
 /// What a retry will do, line by line.
 pub fn preview(preview: &RetryPreview, format: &impl Format) -> Vec<String> {
     let mut lines = Vec::new();
@@ -89,6 +101,7 @@ pub fn preview(preview: &RetryPreview, format: &impl Format) -> Vec<String> {
     };
     say(preview.changed, |count, n| tr!(preview.changed, count = count, n = n));
     say(preview.unchanged, |count, n| tr!(preview.unchanged, count = count, n = n));
+    say(preview.asked, |count, n| tr!(preview.asked, count = count, n = n));
     say(preview.unknown, |count, n| tr!(preview.unknown, count = count, n = n));
     say(preview.handled, |count, n| tr!(preview.handled, count = count, n = n));
     say(preview.delivered_since, |count, n| tr!(preview.delivered_since, count = count, n = n));
@@ -278,7 +291,19 @@ mod tests {
         let told = preview(&RetryPreview { records: 12, changed: 9, unchanged: 3, ..Default::default() }, &Plain);
         assert_eq!(told.len(), 2);
         assert!(told[0].starts_with("9 "), "{told:?}");
+        let told = preview(&RetryPreview { asked: 2, unknown: 1, ..Default::default() }, &Plain);
+        assert!(told.len() == 2 && told[0].contains("asked for them first"), "{told:?}");
         assert!(preview(&RetryPreview::default(), &Plain).is_empty());
+    }
+
+    #[test]
+    fn what_is_known_of_a_doubt_is_said_in_each_language() {
+        let told = [Locale::en, Locale::nb].map(|locale| {
+            text::set_locale(locale);
+            [ASKED_TOO_EARLY, AWAITING_POSTING, FATE_UNKNOWN].map(|code| doubt(code).unwrap())
+        });
+        assert_ne!(told[0], told[1]);
+        assert_eq!(doubt("TIMEOUT"), None, "the external system's own");
     }
 
     #[test]

@@ -52,6 +52,7 @@ REFUSALS = [
     (r"(create|update)Integration", r"/schedule/(cron|time_zone)", "a calendar is no regular expression"),
     (r"(create|update)Integration", r"/(connector_type|runner|retry_webhook_url)", "depends on the connector and the runner"),
     (r"(create|update)Integration", r"/lineage_job(/.*)?", "only external runners have one; lengths are in bytes"),
+    (r"tryMapping", r"(?s)/mapping(/.*)?", "a mapping has a language of its own"),
     (r"verifyAudit", r"\?after", "a chain has so many seals and no more"),
     (r"getTrends", r"\?(from|to)", "a period begins before it ends, and has at most 750 buckets"),
     (r"listRecordOutcomes", r"\?source_record_id", "a type needs its id, and an id its type"),
@@ -200,6 +201,8 @@ def prime_body(body, operation, turn):
         prime_integration(body, turn)
     elif operation == "acceptLineageEvent":
         prime_event(body, turn)
+    elif operation == "tryMapping":
+        body["mapping"] = {"entity": "claims", "fields": {"amount": {"from": "/amount", "as": "money"}}}
     elif operation == "stageRecord":
         prime_money(body)
     elif operation == "resolveRecord":

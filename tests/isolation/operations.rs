@@ -113,6 +113,14 @@ fn table() -> Vec<(&'static str, Try)> {
             "updateIntegration",
             WithId(|ids| (format!("/integrations/{}", ids.integration), Some(json!({ "paused": true }))), 404),
         ),
+        (
+            "tryMapping",
+            Own(|ids| {
+                let mapping = json!({ "entity": "claims", "fields": { "id": { "from": "/id", "as": "text" } } });
+                let body = json!({ "mapping": mapping, "payload": { "id": ids.own } });
+                ("/integrations/mapping-trials".to_owned(), Some(body))
+            }),
+        ),
         ("testIntegration", WithId(|ids| (format!("/integrations/{}/test", ids.integration), None), 404)),
         ("rotateWebhookSecret", WithId(|ids| (format!("/integrations/{}/webhook-secret", ids.integration), None), 404)),
         ("triggerSync", WithId(|ids| (format!("/integrations/{}/syncs", ids.integration), None), 404)),

@@ -4,6 +4,8 @@ POST /claims                 one expense claim: 201 {"reference": …, "claim_nu
 POST /claims/batch           {"items": [claim, …]}: 201 {"results": [{"reference": …}, …]}, or 422 for all
 POST /claims/batch-array     the same with a bare array
 POST /claims/batch-results   {"items": [claim, …]}: 207, each claim judged by itself
+GET  /claims?record={id}     200 {"items": [{"record_id": …, "claim_number": …, "reference": …}]}: what was booked of a claim
+GET  /claims/{id}            the first of them, or 404
 GET  /health                 200
 GET  /_log                   every booking
 POST /_behaviour             see peer_books.Behaviour
@@ -21,7 +23,7 @@ from typing import Annotated
 from uuid import UUID
 
 import uvicorn
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
@@ -131,6 +133,19 @@ async def post_each(batch: LooseBatch, request: Request) -> JSONResponse:
         else:
             results.append({"status": 201, "id": (await booked(request, [claim]))[0]["reference"]})
     return JSONResponse({"results": results}, status_code=207)
+
+
+@app.get("/claims")
+async def look_up_claims(record: UUID) -> dict:
+    return {"items": books.found(str(record))}
+
+
+@app.get("/claims/{record}")
+async def look_up_claim(record: UUID) -> dict:
+    rows = books.found(str(record))
+    if not rows:
+        raise HTTPException(404, "No such claim")
+    return rows[0]
 
 
 @app.get("/health")

@@ -58,6 +58,12 @@ class Books:
                         log.write(json.dumps(row) + "\n")
         return references
 
+    def found(self, record_id: str) -> list[dict]:
+        """The bookings of one record."""
+        with self._lock:
+            rows = [row for row in self._rows if row["record_id"] == record_id]
+        return [{name: row[name] for name in ("record_id", "claim_number", "reference")} for row in rows]
+
     def log(self) -> dict:
         with self._lock:
             return {

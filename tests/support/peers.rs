@@ -9,6 +9,7 @@ mod port;
 mod process;
 mod scripted;
 mod webhooks;
+mod xledger;
 
 pub use books::{Behaviour, Booking, Books, BooksLog};
 pub use held::{Held, HeldRequest};
@@ -16,6 +17,7 @@ pub use mail_server::{MailServer, Received, smtp_url};
 pub use port::Port;
 pub use scripted::{Act, Scripted};
 pub use webhooks::{ReceivedWebhook, WebhookAnswers, WebhookReceiver, python};
+pub use xledger::{Throttle, XLEDGER_TOKEN, XLEDGER_TOKEN_TO_READ, XledgerBehaviour};
 
 use std::path::{Path, PathBuf};
 

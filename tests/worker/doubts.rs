@@ -66,39 +66,51 @@ async fn a_correction_after_a_lost_answer_waits_and_one_booking_comes_of_it() ->
 #[tokio::test]
 async fn a_repetition_that_is_not_taken_leaves_the_doubt() -> anyhow::Result<()> {
     let scene = Scene::start().await?;
-    let books = Books::fastapi().await?;
-    let nobody = Port::reserve()?;
-    let integration = scene.admin.connect(keyed(&books.url("/claims")), json!({})).await?;
+    let port = Port::reserve()?;
+    let mut system = Held::start_on(&port).await?;
+    let integration = scene.admin.connect(keyed(&system.url("/claims")), json!({})).await?;
     let claim = Claim::good(1);
     scene.admin.stage_all(integration, std::slice::from_ref(&claim)).await?;
-    books.behave(answer_lost()).await?;
-    let sync = id_of(&scene.admin.run(integration).await?)?;
+    let sync = scene.admin.trigger(integration).await?;
+    let first = system.request().await?;
+    let key = first.header(KEY).map(str::to_owned);
+    assert!(key.is_some());
+    first.answer(refusal("502 Bad Gateway"));
+    scene.admin.finished(sync).await?;
     correct(&scene, integration, &claim).await?;
 
-    let path = format!("/integrations/{integration}");
-    let away = format!("http://127.0.0.1:{}/claims", nobody.number());
-    for (url, status, code) in [
-        (away.clone(), None, "CONNECTION_REFUSED"),
-        (books.url("/claims"), Some(401), "HTTP_401"),
-        (books.url("/claims"), Some(429), "HTTP_429"),
-        (books.url("/claims"), Some(503), "HTTP_503"),
+    let declined = Act::answer("503 Service Unavailable", "application/problem+json", "{}");
+    for (act, code) in [
+        // Nobody is there.
+        (None, "CONNECTION_REFUSED"),
+        (Some(refusal("401 Unauthorized")), "HTTP_401"),
+        (Some(refusal("429 Too Many Requests")), "HTTP_429"),
+        (Some(declined), "HTTP_503"),
         // Nor does a second one end it.
-        (away, None, "CONNECTION_REFUSED"),
+        (None, "CONNECTION_REFUSED"),
     ] {
-        scene.admin.change(&path, &json!({ "settings": keyed(&url) })).await?;
-        books.behave(Behaviour { status, retry_after: Some(1), ..Behaviour::default() }).await?;
-        assert_eq!(scene.admin.retried(sync).await?["status"], "retried_failed", "{code}");
+        if let Some(act) = act {
+            scene.admin.retry(sync).await?.ok()?;
+            system.request().await?.answer(act);
+            assert_eq!(scene.admin.finished(sync).await?["status"], "retried_failed", "{code}");
+        } else {
+            system.stop().await;
+            assert_eq!(scene.admin.retried(sync).await?["status"], "retried_failed", "{code}");
+            system = Held::start_on(&port).await?;
+        }
         let outcome = scene.admin.outcome(sync, claim.id).await?;
         let said = (&outcome["outcome"], &outcome["errors"][0]["code"], &outcome["state"]);
         assert_eq!(said, (&json!("failed"), &json!(code), &json!("unknown")), "{outcome}");
         correct(&scene, integration, &claim).await?;
     }
 
-    scene.admin.change(&path, &json!({ "settings": keyed(&books.url("/claims")) })).await?;
-    books.behave(Behaviour::default()).await?;
-    assert_eq!(scene.admin.retried(sync).await?["status"], "retried_success");
-    let log = books.log().await?;
-    assert_eq!((log.accepted, log.records[0].claim_number.as_str()), (1, "C-1"));
+    scene.admin.retry(sync).await?.ok()?;
+    let last = system.request().await?;
+    assert_eq!(last.header(KEY), key.as_deref());
+    assert!(last.contains("\"C-1\""), "the version that was sent");
+    last.answer(booking());
+    assert_eq!(scene.admin.finished(sync).await?["status"], "retried_success");
+    assert_eq!(state_of(&scene, integration, &claim).await?, "delivered");
     scene.stop().await;
     Ok(())
 }
@@ -127,14 +139,6 @@ async fn a_person_ends_a_doubt_and_the_correction_leaves() -> anyhow::Result<()>
     Ok(())
 }
 
-/// A scene whose clock can be moved past a lease: the database has its own, and takes no sync from the future.
-async fn before_now() -> anyhow::Result<Scene> {
-    let mut scene = Scene::start().await?;
-    scene.clock.advance(Duration::minutes(-2));
-    scene.sign_in_again().await?;
-    Ok(scene)
-}
-
 /// A sync whose only request has no answer yet when its attempt is taken for dead.
 async fn abandoned(scene: &Scene, system: &mut Held, claim: &Claim) -> anyhow::Result<(Uuid, Uuid, HeldRequest)> {
     let integration = scene.admin.connect(keyed(&system.url("/claims")), json!({})).await?;
@@ -161,7 +165,7 @@ async fn until_answered(scene: &Scene, claim: &Claim, outcome: &str) -> anyhow::
 
 #[tokio::test]
 async fn a_late_refusal_says_nothing_about_the_next_request() -> anyhow::Result<()> {
-    let scene = before_now().await?;
+    let scene = Scene::before_now(Duration::minutes(2)).await?;
     let mut system = Held::start().await?;
     let claim = Claim::good(1);
     let (integration, sync, first) = abandoned(&scene, &mut system, &claim).await?;
@@ -191,7 +195,7 @@ async fn a_late_refusal_says_nothing_about_the_next_request() -> anyhow::Result<
 
 #[tokio::test]
 async fn a_late_delivery_is_taken_whoever_sends_meanwhile() -> anyhow::Result<()> {
-    let scene = before_now().await?;
+    let scene = Scene::before_now(Duration::minutes(2)).await?;
     let mut system = Held::start().await?;
     let claim = Claim::good(1);
     let (integration, sync, first) = abandoned(&scene, &mut system, &claim).await?;
@@ -211,7 +215,7 @@ async fn a_late_delivery_is_taken_whoever_sends_meanwhile() -> anyhow::Result<()
 
 #[tokio::test]
 async fn a_late_refusal_of_the_request_in_doubt_ends_the_doubt() -> anyhow::Result<()> {
-    let scene = before_now().await?;
+    let scene = Scene::before_now(Duration::minutes(2)).await?;
     let mut system = Held::start().await?;
     let claim = Claim::good(1);
     let (integration, _, first) = abandoned(&scene, &mut system, &claim).await?;

@@ -1,5 +1,6 @@
 //! The worker against servers of other people: what it says it did is compared with what they have booked.
 
+mod asking;
 mod doubts;
 mod frameworks;
 mod histories;
@@ -15,3 +16,4 @@ mod stopped;
 mod systems;
 mod time;
 mod webhooks;
+mod xledger;

@@ -58,6 +58,15 @@ impl Scene {
         Self::with(Clock::system(), change).await
     }
 
+    /// With a clock that lags behind, so that it can be moved on, past a lease for example: the database has its own, and
+    /// takes no sync from the future.
+    pub async fn before_now(lag: Duration) -> anyhow::Result<Self> {
+        let mut scene = Self::start().await?;
+        scene.clock.advance(-lag);
+        scene.sign_in_again().await?;
+        Ok(scene)
+    }
+
     async fn with(clock: Clock, change: impl FnOnce(&mut Config)) -> anyhow::Result<Self> {
         let database = Database::create().await?;
         let data = tempfile::tempdir()?;

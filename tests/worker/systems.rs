@@ -39,6 +39,8 @@ async fn whatever_a_system_does_is_recorded_and_the_others_go_on() -> anyhow::Re
             Act::answer("503 Service Unavailable", "application/problem+json", "{\"title\": \"Down for the night\"}"),
             fate("failed", Some("HTTP_503"), Some(503)),
         ),
+        // Somebody gave up waiting for somebody else.
+        (Act::answer("408 Request Timeout", "text/html", page), fate("unknown", Some("HTTP_408"), Some(408))),
         (Act::answer("302 Found", "text/html", page), fate("failed", Some("HTTP_302"), Some(302))),
         (Act::answer("401 Unauthorized", "text/html", page), fate("failed", Some("HTTP_401"), Some(401))),
     ];

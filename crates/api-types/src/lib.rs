@@ -13,6 +13,7 @@ pub mod events;
 pub mod incidents;
 pub mod integrations;
 pub mod lineage;
+pub mod mapping_trials;
 pub mod notifications;
 pub mod page;
 pub mod problem;

@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use domain::asking::{Asked, Asking};
 use domain::doubt::Certainty;
 use domain::integration::ConnectorType;
+use domain::mapping::Mapping;
 use domain::record::{RecordError, RecordOutcome};
 use domain::violation::{Rule, Violation};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::generic_http::GenericHttp;
-use crate::generic_http::settings::parse;
+use crate::generic_http::{self, GenericHttp};
 use crate::guard::{GuardedClient, OutboundPolicy};
+use crate::xledger::{self, Xledger};
 
 /// One version of one source record, ready to leave.
 #[derive(Clone, PartialEq)]
@@ -68,6 +70,9 @@ pub struct RecordAnswer {
     pub permanence: Permanence,
     /// How long the external system asks to be left alone, at most an hour.
     pub retry_after: Option<Duration>,
+    /// It was certainly not taken, and nothing says that the fault is its own: the request was refused with others in it.
+    /// It may leave again at once in another request, one with fewer records.
+    pub again: bool,
 }
 
 /// What a connection test found.
@@ -94,12 +99,22 @@ pub trait Connector: Send + Sync {
     /// Requests that may be under way at once.
     fn concurrency(&self) -> usize;
 
-    /// Whether a repeated request with the same idempotency key cannot book twice. It asks what became of the first
-    /// request; another version of the record asks nothing, so this makes no answer more certain.
-    fn repeat_safe(&self) -> bool;
+    /// Puts records together that leave in one request, in their order.
+    fn batches(&self, records: &[OutboundRecord]) -> Vec<Vec<OutboundRecord>> {
+        records.chunks(self.batch_size().max(1)).map(<[OutboundRecord]>::to_vec).collect()
+    }
 
-    /// Sends at most [`batch_size`](Self::batch_size) records in one request; exactly one answer per record, in order.
+    /// Sends one of the [`batches`](Self::batches) in one request; exactly one answer per record, in order.
     async fn send(&self, records: &[OutboundRecord]) -> Vec<RecordAnswer>;
+
+    /// Records that are looked up together at most.
+    fn asks_at_once(&self) -> usize {
+        1
+    }
+
+    /// Looks up what became of records that may have been taken, at most [`asks_at_once`](Self::asks_at_once); sends
+    /// nothing. Exactly one word per record, in order. Only where [`asking`] offers it.
+    async fn ask(&self, records: &[OutboundRecord]) -> Vec<Asked>;
 
     /// Tries the connection without sending a record.
     async fn test(&self) -> ConnectionTest;
@@ -126,22 +141,53 @@ pub fn validate_settings(
     credentials: Option<&Value>,
     policy: &OutboundPolicy,
 ) -> Vec<Violation> {
-    if connector_type == ConnectorType::GenericHttp {
-        return parse(settings, credentials, policy).err().unwrap_or_default();
+    match connector_type {
+        ConnectorType::GenericHttp => {
+            generic_http::settings::parse(settings, credentials, policy).err().unwrap_or_default()
+        }
+        ConnectorType::Xledger => xledger::settings::parse(settings, credentials, policy).err().unwrap_or_default(),
+        ConnectorType::Dynamics365 | ConnectorType::Other => vec![Violation::new(
+            Rule::UnknownValue,
+            "/connector_type",
+            "only generic_http and xledger can be run by Syncwatch itself; use an external runner",
+        )],
     }
-    vec![Violation::new(
-        Rule::UnknownValue,
-        "/connector_type",
-        "only generic_http can be run by Syncwatch itself; use an external runner",
-    )]
 }
 
-/// Whether a repeated request of an integration with these settings cannot book twice; see [`Connector::repeat_safe`].
-pub fn repeat_safe(connector_type: ConnectorType, settings: &Value) -> bool {
-    // Where the addresses lead decides nothing here.
-    let Ok(anywhere) = OutboundPolicy::parse("0.0.0.0/0,::/0") else { return false };
-    connector_type == ConnectorType::GenericHttp
-        && parse(settings, None, &anywhere).is_ok_and(|(settings, _)| settings.repeat_safe())
+/// What of a mapping a connector's system does not take, with pointers into the mapping.
+pub fn check_mapping(connector_type: ConnectorType, mapping: &Mapping) -> Vec<Violation> {
+    match connector_type {
+        ConnectorType::Xledger => xledger::settings::unfit(mapping),
+        ConnectorType::GenericHttp | ConnectorType::Dynamics365 | ConnectorType::Other => Vec::new(),
+    }
+}
+
+/// Why an integration with these settings cannot send delivered records again with new content, if it cannot.
+pub fn refuses_updates(connector_type: ConnectorType, settings: &Value) -> Option<Violation> {
+    let adds = match connector_type {
+        ConnectorType::Xledger => xledger::settings::read_leniently(settings)?.adds(),
+        ConnectorType::GenericHttp | ConnectorType::Dynamics365 | ConnectorType::Other => false,
+    };
+    let detail = "what these settings send is added beside what is there, and replaces nothing";
+    adds.then(|| Violation::new(Rule::InvalidFormat, "/allow_updates", detail))
+}
+
+/// How an external system can be asked, by the settings of its integration, about records that were sent under the same
+/// settings. Its target says where requests go; as whom they go there is told by the credentials, which are not looked
+/// at here.
+pub fn asking(connector_type: ConnectorType, settings: &Value) -> Asking {
+    match connector_type {
+        ConnectorType::GenericHttp => {
+            // Where the addresses lead decides nothing here.
+            let Ok(anywhere) = OutboundPolicy::parse("0.0.0.0/0,::/0") else { return Asking::default() };
+            let parsed = generic_http::settings::parse(settings, None, &anywhere);
+            parsed.map(|(settings, _)| settings.asking()).unwrap_or_default()
+        }
+        ConnectorType::Xledger => {
+            xledger::settings::read_leniently(settings).map(|settings| settings.asking()).unwrap_or_default()
+        }
+        ConnectorType::Dynamics365 | ConnectorType::Other => Asking::default(),
+    }
 }
 
 /// Makes the connector for an integration's settings.
@@ -151,10 +197,20 @@ pub fn build(
     credentials: Option<&Value>,
     policy: &OutboundPolicy,
 ) -> Result<Box<dyn Connector>, BuildError> {
-    if connector_type != ConnectorType::GenericHttp {
-        return Err(BuildError::NotAvailable(connector_type));
+    let client = |timeout| GuardedClient::new(timeout, policy).map_err(|error| BuildError::Client(error.to_string()));
+    match connector_type {
+        ConnectorType::GenericHttp => {
+            let (settings, credentials) =
+                generic_http::settings::parse(settings, credentials, policy).map_err(BuildError::Invalid)?;
+            let client = client(settings.timeout)?;
+            Ok(Box::new(GenericHttp::new(settings, credentials, client)))
+        }
+        ConnectorType::Xledger => {
+            let (settings, credentials) =
+                xledger::settings::parse(settings, credentials, policy).map_err(BuildError::Invalid)?;
+            let client = client(settings.timeout)?;
+            Ok(Box::new(Xledger::new(settings, credentials, client)))
+        }
+        ConnectorType::Dynamics365 | ConnectorType::Other => Err(BuildError::NotAvailable(connector_type)),
     }
-    let (settings, credentials) = parse(settings, credentials, policy).map_err(BuildError::Invalid)?;
-    let client = GuardedClient::new(settings.timeout, policy).map_err(|error| BuildError::Client(error.to_string()))?;
-    Ok(Box::new(GenericHttp::new(settings, credentials, client)))
 }

@@ -15,6 +15,7 @@ mod text;
 use serde_json::Value;
 
 pub use field::{Located, SentBody, locate};
+pub(crate) use path::from_text;
 pub use text::clean;
 
 /// Complaints taken from one body at most.

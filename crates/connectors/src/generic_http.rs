@@ -23,7 +23,8 @@
 //! | 201–299 with either: the status says what was done | succeeded; warning if too large | | `ANSWER_TOO_LARGE` |
 //! | 303: what was sent may have been taken | unknown | unknown | `HTTP_303` |
 //! | any other 3xx (redirects are never followed) | failed | permanent | `HTTP_301` … |
-//! | 408, 425, 429 | failed | transient | `HTTP_429` … |
+//! | 408 that names no field: a gateway may have waited for its server in vain | unknown | transient | `HTTP_408` |
+//! | 425, 429 | failed | transient | `HTTP_429` … |
 //! | 409 that names no field, where an idempotency key was sent: the first request may still be under way | unknown | transient | `HTTP_409` |
 //! | any other 4xx, even when its body breaks off | failed | permanent; transient as above | `HTTP_422` … |
 //! | 5xx that names a field: the system judged the record | failed | permanent | `HTTP_500` … |
@@ -32,6 +33,25 @@
 //! | any other 5xx: a gateway that lost its server cannot know what that server did | unknown | transient (500: unknown) | `HTTP_500` … |
 //!
 //! `Retry-After`, seconds or date, is passed on from any answer, at most an hour.
+//!
+//! # Asking for a record
+//!
+//! What is `unknown` can be asked for in two ways, and only of the very target that it was sent to (address, further
+//! headers, credentials). A repetition of a single record is recognised by `idempotency_header`, for
+//! `idempotency_hours` (24 unless set) from the first request in doubt, if that request carried the header; or by a PUT
+//! to an address with the record's id, for good. Otherwise `look_up` says how a record is looked up:
+//!
+//! | what the look-up's answer is | what it says |
+//! | --- | --- |
+//! | 2xx with something at `found_pointer`, or any filled JSON where none is set | the system has the record |
+//! | the same, but `record_pointer` is set and does not lead to the record's id | nothing |
+//! | 2xx with nothing at `found_pointer`, said outright: null, false, 0, something empty, or the first place of an empty list | the system has no such record |
+//! | a status of `absent_status` (204, 404 and 410 can be listed), unless it comes with a page | the system has no such record |
+//! | anything else, also that a member on the way is not there at all, and none | nothing |
+//!
+//! That a record is missing is believed only if its last request was given up `settle_seconds` (60 unless set) and
+//! `timeout_ms` ago; until then it may still be on its way. A system that takes a request later than that, and does not
+//! recognise what it has, can still take it twice.
 //!
 //! # Batches
 //!
@@ -45,27 +65,25 @@
 //! | anything else | all the same |
 
 mod answers;
-pub mod credentials;
-mod exchange;
-mod reference;
+pub mod look_up;
 mod results;
-mod ruling;
 pub mod settings;
 
 use std::time::Instant;
 
 use async_trait::async_trait;
+use domain::asking::Asked;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{RequestBuilder, Url};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::connector::{ConnectionTest, Connector, OutboundRecord, Permanence, RecordAnswer};
+use crate::credentials::Credentials;
 use crate::error_shapes::SentBody;
+use crate::exchange::{self, Exchange, Trouble};
 use crate::guard::GuardedClient;
 use answers::Judge;
-use credentials::Credentials;
-use exchange::{Exchange, Trouble};
 use settings::{ID_PLACEHOLDER, Settings, TYPE_PLACEHOLDER};
 
 /// A connector that sends JSON over HTTP.
@@ -120,18 +138,34 @@ impl GenericHttp {
     fn url(&self, records: &[OutboundRecord]) -> Option<Url> {
         let template = &self.settings.url;
         let Some(record) = records.first() else { return Url::parse(template).ok() };
-        let mut address = template.replace(ID_PLACEHOLDER, &record.source_record_id.to_string());
-        if template.contains(TYPE_PLACEHOLDER) {
-            let kind = &record.source_record_type;
-            let plain = kind.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
-            // Dots alone would climb out of the path.
-            if !plain || kind.bytes().all(|b| b == b'.') {
-                return None;
-            }
-            address = address.replace(TYPE_PLACEHOLDER, kind);
-        }
-        Url::parse(&address).ok()
+        filled(template, record)
     }
+
+    /// A request without a body, as who sends the records.
+    async fn read(&self, method: reqwest::Method, url: Option<Url>) -> Exchange {
+        let mut headers = self.headers.clone();
+        headers.remove(CONTENT_TYPE);
+        match url.map(|url| self.client.request(method, url)) {
+            Some(Ok(request)) => exchange::exchange(self.credentials.apply(request.headers(headers))).await,
+            Some(Err(refused)) => refused.into(),
+            None => exchange::unwritten(),
+        }
+    }
+}
+
+/// An address with a record's type and id in their places; `None` if the type would lead elsewhere.
+fn filled(template: &str, record: &OutboundRecord) -> Option<Url> {
+    let mut address = template.replace(ID_PLACEHOLDER, &record.source_record_id.to_string());
+    if template.contains(TYPE_PLACEHOLDER) {
+        let kind = &record.source_record_type;
+        let plain = kind.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
+        // Dots alone would climb out of the path.
+        if !plain || kind.bytes().all(|b| b == b'.') {
+            return None;
+        }
+        address = address.replace(TYPE_PLACEHOLDER, kind);
+    }
+    Url::parse(&address).ok()
 }
 
 fn with_key(request: RequestBuilder, name: &HeaderName, key: &str) -> RequestBuilder {
@@ -166,10 +200,6 @@ impl Connector for GenericHttp {
         self.settings.concurrency
     }
 
-    fn repeat_safe(&self) -> bool {
-        self.settings.repeat_safe()
-    }
-
     async fn send(&self, records: &[OutboundRecord]) -> Vec<RecordAnswer> {
         let mut answers = Vec::with_capacity(records.len());
         // One request as long as the caller keeps to the batch size.
@@ -177,6 +207,20 @@ impl Connector for GenericHttp {
             answers.extend(self.send_one_request(chunk).await);
         }
         answers
+    }
+
+    async fn ask(&self, records: &[OutboundRecord]) -> Vec<Asked> {
+        let mut said = Vec::with_capacity(records.len());
+        for record in records {
+            said.push(match &self.settings.look_up {
+                Some(look_up) => {
+                    let exchange = self.read(reqwest::Method::GET, filled(&look_up.url, record)).await;
+                    look_up::judge(look_up, record.source_record_id, &exchange, &self.credentials)
+                }
+                None => look_up::not_offered(),
+            });
+        }
+        said
     }
 
     async fn test(&self) -> ConnectionTest {
@@ -188,13 +232,7 @@ impl Connector for GenericHttp {
             let address = self.settings.url.replace(TYPE_PLACEHOLDER, "test").replace(ID_PLACEHOLDER, "test");
             (reqwest::Method::OPTIONS, Url::parse(&address).ok())
         };
-        let mut headers = self.headers.clone();
-        headers.remove(CONTENT_TYPE);
-        let outcome = match url.map(|url| self.client.request(method, url)) {
-            Some(Ok(request)) => exchange::exchange(self.credentials.apply(request.headers(headers))).await,
-            Some(Err(refused)) => refused.into(),
-            None => exchange::unwritten(),
-        };
+        let outcome = self.read(method, url).await;
         let (ok, code, message, status) = match outcome {
             Exchange::Answered(answer) => tested(answer.status, reads_health),
             Exchange::NeverLeft(trouble) | Exchange::NoAnswer(trouble) => {

@@ -315,7 +315,7 @@ async fn a_connection_test_tells_what_it_found() {
 #[test]
 fn other_connectors_are_not_available_yet() {
     let policy = OutboundPolicy::public_only();
-    for other in [ConnectorType::Xledger, ConnectorType::Dynamics365, ConnectorType::Other] {
+    for other in [ConnectorType::Dynamics365, ConnectorType::Other] {
         let found = validate_settings(other, &json!({}), None, &policy);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].pointer, "/connector_type");

@@ -1,7 +1,8 @@
 //! What an answer makes of a record, whether it is in doubt or not.
 //!
 //! A request that went without a clear answer may have been taken. Until it is known, the record is not free: another
-//! version of it, or the same under another key, could be booked a second time.
+//! version of it, or the same under another key, could be booked a second time. How it becomes known is told by
+//! [`asking`](crate::asking).
 
 use crate::record::{RecordOutcome, RecordState};
 
@@ -36,7 +37,7 @@ impl Certainty {
 ///
 /// `doubted` says that an earlier request is in doubt, since the record was sent again while its fate was unknown. That
 /// the repetition was refused, or never left, says nothing about the earlier one: of the answers, only a delivery ends
-/// such a doubt. What has arrived or was booked by hand stays so whatever comes late.
+/// such a doubt; besides, a person's word does, and that of a system that was asked for the record. What has arrived or was booked by hand stays so whatever comes late.
 pub const fn after(before: RecordState, doubted: bool, outcome: RecordOutcome, certainty: Certainty) -> RecordState {
     use RecordState::{Delivered, Failed, Handled, Staged, Unknown};
     match (before, RecordState::after(outcome)) {

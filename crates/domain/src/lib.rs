@@ -5,6 +5,8 @@
 #[macro_use]
 mod wire_enum;
 
+pub mod amount;
+pub mod asking;
 pub mod calendar;
 pub mod columns;
 pub mod doubt;
@@ -14,6 +16,7 @@ pub mod incident;
 pub mod integration;
 pub mod language;
 pub mod lineage;
+pub mod mapping;
 pub mod notification;
 pub mod payload;
 pub mod record;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::asking::Way;
 use crate::record::{RecordOutcome, RecordState};
 
 /// What the ledger knows of one record of the sync that is to be retried.
@@ -13,8 +14,8 @@ pub struct RetryCandidate {
     pub state: RecordState,
     /// Its current payload's hash differs from the one that failed.
     pub changed: bool,
-    /// Sending it again cannot book it twice, because the external system recognises a repeated request.
-    pub repeat_safe: bool,
+    /// How it can be found out what became of it, where that is unknown.
+    pub way: Way,
     /// Another sync has it under way.
     pub claimed_elsewhere: bool,
 }
@@ -24,11 +25,13 @@ wire_enum! {
     RetryDecision {
         /// Sends it.
         Send = "send",
+        /// Asks the external system what became of it, and sends it only if it has not arrived.
+        Ask = "ask",
         /// Leaves it out: it has arrived since.
         DeliveredSince = "delivered_since",
         /// Leaves it out: a person booked it.
         Handled = "handled",
-        /// Leaves it out until a person or the external system says what became of it.
+        /// Leaves it out until a person says what became of it.
         Unknown = "unknown",
         /// Leaves it out: another sync has it under way.
         Active = "active",
@@ -48,8 +51,12 @@ pub const fn decide(candidate: &RetryCandidate) -> RetryDecision {
         RecordState::Handled => RetryDecision::Handled,
         _ if candidate.claimed_elsewhere => RetryDecision::Active,
         RecordState::Sending => RetryDecision::Active,
-        RecordState::Unknown if !candidate.repeat_safe => RetryDecision::Unknown,
-        RecordState::Unknown | RecordState::Failed | RecordState::Staged => RetryDecision::Send,
+        RecordState::Unknown => match candidate.way {
+            Way::Repeat => RetryDecision::Send,
+            Way::LookUp => RetryDecision::Ask,
+            Way::Person => RetryDecision::Unknown,
+        },
+        RecordState::Failed | RecordState::Staged => RetryDecision::Send,
     }
 }
 
@@ -63,6 +70,8 @@ pub struct RetryPreview {
     pub changed: i64,
     /// Of those: unchanged, which will probably fail again.
     pub unchanged: i64,
+    /// Sent before without an answer: the external system is asked for them first, and those it does not have are sent.
+    pub asked: i64,
     /// Left out: sent before, no answer came, and a repetition could book them twice.
     pub unknown: i64,
     /// Left out: booked by hand.
@@ -87,6 +96,7 @@ impl RetryPreview {
                         preview.unchanged += 1;
                     }
                 }
+                RetryDecision::Ask => preview.asked += 1,
                 RetryDecision::DeliveredSince => preview.delivered_since += 1,
                 RetryDecision::Handled => preview.handled += 1,
                 RetryDecision::Unknown => preview.unknown += 1,
@@ -95,6 +105,11 @@ impl RetryPreview {
             }
         }
         preview
+    }
+
+    /// Records that the retry is about.
+    pub const fn in_scope(&self) -> i64 {
+        self.records + self.asked
     }
 }
 

@@ -12,6 +12,7 @@ pub mod integrations;
 pub mod json;
 pub mod limits;
 pub mod lineage;
+pub mod mapping_trials;
 pub mod me;
 pub mod notifications;
 pub mod openapi;
@@ -57,6 +58,7 @@ pub fn api_routes(cfg: &mut ServiceConfig) {
     auth::routes(cfg);
     me::routes(cfg);
     integrations::routes(cfg);
+    mapping_trials::routes(cfg);
     webhook_secrets::routes(cfg);
     trends::routes(cfg);
     source_records::routes(cfg);

@@ -43,7 +43,7 @@ pub use lineage::{LineageReport, LineageTaken};
 pub use message::{skipped, storable_errors};
 pub use outcomes::Appended;
 pub use rebuild::RebuiltHealth;
-pub use retry::repeat_safe;
+pub use retry::asking;
 pub use stage::{Staged, stage_violations, staging_context};
 pub use start::{StartInput, Started};
 

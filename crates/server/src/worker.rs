@@ -3,6 +3,7 @@
 //! Each job is claimed with a lease and a commit, does its IO outside any transaction, and records what came of it. Any
 //! number of processes may run it side by side.
 
+mod ask;
 mod lease;
 mod mail;
 pub mod seal;

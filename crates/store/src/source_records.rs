@@ -1,5 +1,6 @@
 //! Source records: where each stands towards an integration, and its staged data.
 
+mod ask;
 mod reported;
 mod send;
 
@@ -13,6 +14,7 @@ use crate::error::StoreError;
 use crate::integrations::SealedBytes;
 use crate::words::{money, word};
 
+pub use ask::settle_absent;
 pub use reported::{Reported, upsert_reported, upsert_reported_many};
 pub use send::{OutboundRow, SettledRecord, due, load_outbound, mark_sending, revert_abandoned, settle};
 
@@ -289,7 +291,7 @@ pub async fn resolve(
             payload_hash = CASE WHEN $6 = 'send_again' THEN coalesce(next_payload_hash, payload_hash)
                                 ELSE payload_hash END,
             next_payload_sealed = NULL, next_payload_key_id = NULL, next_payload_hash = NULL,
-            sent_in_doubt_since = NULL
+            sent_in_doubt_since = NULL, given_up_at = NULL
         WHERE organization_id = $1 AND integration_config_id = $2 AND source_record_type = $3
             AND source_record_id = $4
         ",

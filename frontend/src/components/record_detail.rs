@@ -44,7 +44,8 @@ pub fn RecordDetail(
         .amount
         .zip(record.currency.clone())
         .map(|(amount, currency)| format::money(&Amount { currency, amount }));
-    let first = record.errors.first().map(|error| error.message.clone());
+    let first =
+        record.errors.first().map(|error| sentence::doubt(&error.code).unwrap_or_else(|| error.message.clone()));
     let outcome = record.outcome;
     let badges = badges(&record);
     let stored = StoredValue::new(record);
@@ -100,7 +101,10 @@ fn body(sync: Uuid, record: &RecordOutcomeItem, resolving: Resolving) -> impl In
     });
     view! {
         <div class="stack">
-            {record.errors.iter().map(|error| complaint(error, record.http_status_code)).collect_view()}
+            {record.errors.iter().map(|error| match sentence::doubt(&error.code) {
+                Some(doubt) => view! { <p data-testid="doubt">{doubt}</p> }.into_any(),
+                None => complaint(error, record.http_status_code).into_any(),
+            }).collect_view()}
             {record.errors.is_empty().then(|| view! { <p class="subtle">{match record.outcome {
                 RecordOutcome::Unknown => tr!(record.no_answer),
                 RecordOutcome::NotAttempted => tr!(record.not_sent),

@@ -115,13 +115,16 @@ fn Offer(
     open: RwSignal<bool>,
 ) -> impl IntoView {
     let count = move || preview.with(|preview| preview.records);
+    let asked = move || preview.with(|preview| preview.asked);
+    let in_scope = move || preview.with(RetryPreview::in_scope);
     let doubtful = move || preview.with(|preview| preview.records > 0 && preview.changed == 0);
     view! {
         <div class="stack" data-testid="retry-preview">
             <p class="lead">
-                {move || match count() {
-                    0 => tr!(retry.nothing),
-                    count => tr!(retry.will_send, count = count, n = format::number(count)),
+                {move || match (count(), asked()) {
+                    (0, 0) => tr!(retry.nothing),
+                    (0, asked) => tr!(retry.will_ask, count = asked, n = format::number(asked)),
+                    (count, _) => tr!(retry.will_send, count = count, n = format::number(count)),
                 }}
             </p>
             <ul class="preview-lines">
@@ -132,14 +135,17 @@ fn Offer(
             })}
             <p class="subtle">{tr!(retry.safe)}</p>
             <div class="actions">
-                {move || (count() > 0).then(|| view! {
+                {move || (in_scope() > 0).then(|| view! {
                     <button type="button" class="ds-button" data-testid="retry-confirm" on:click=move |_| start.run(())
                         aria-busy=move || busy.get().to_string() aria-disabled=move || busy.get().to_string()>
-                        {move || tr!(retry.confirm, count = count(), n = format::number(count()))}
+                        {move || match (count(), asked()) {
+                            (0, asked) => tr!(retry.ask, count = asked, n = format::number(asked)),
+                            (count, _) => tr!(retry.confirm, count = count, n = format::number(count)),
+                        }}
                     </button>
                 })}
                 <button type="button" class="ds-button" data-variant="tertiary" on:click=move |_| open.set(false)>
-                    {move || if count() > 0 { tr!(common.cancel) } else { tr!(common.close) }}
+                    {move || if in_scope() > 0 { tr!(common.cancel) } else { tr!(common.close) }}
                 </button>
             </div>
         </div>

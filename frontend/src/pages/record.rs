@@ -80,11 +80,15 @@ fn step(step: JourneyStep) -> impl IntoView {
         .errors
         .into_iter()
         .map(|error| {
+            if let Some(doubt) = sentence::doubt(&error.code) {
+                return view! { <p class="small">{doubt}</p> }.into_any();
+            }
             let field = error.field_name.or(error.field);
             view! {
                 <blockquote class="verbatim" lang="">{error.message}</blockquote>
                 {field.map(|field| view! { <p class="subtle small">{tr!(record.field)} ": " <code>{field}</code></p> })}
             }
+            .into_any()
         })
         .collect_view();
     view! {

@@ -164,6 +164,42 @@ async fn what_is_in_doubt_keeps_the_version_that_was_sent() {
 }
 
 #[tokio::test]
+async fn what_is_in_doubt_leaves_again_only_where_it_is_recognised() {
+    use RecordState::{Failed, Sending, Staged, Unknown};
+    let mut db = Db::new().await;
+    let (target, other) = ("repeat('a', 64)", "sent_target = repeat('b', 64)");
+    let again = "state = 'sending', sent_in_doubt_since = now()";
+    for (mark, recognised) in [("NULL", false), ("'idempotency-key'", true)] {
+        for (state, changes) in [
+            (Unknown, again.to_owned()),
+            (Unknown, format!("{again}, {other}")),
+            (Unknown, format!("{again}, sent_recognised_by = 'put'")),
+            (Unknown, format!("{again}, sent_target = NULL, sent_recognised_by = NULL")),
+            (Unknown, other.to_owned()),
+            (Sending, other.to_owned()),
+            (Sending, "sent_recognised_by = 'put'".to_owned()),
+        ] {
+            let id = Uuid::now_v7();
+            let row = record(&db, id, state).with("sent_target", target).with("sent_recognised_by", mark);
+            db.run(row.insert()).await;
+            let allowed = changes == again && recognised;
+            let expected = if allowed { Ok(()) } else { Err(Refused::rule("repetition_is_recognised")) };
+            assert_eq!(db.tried(set(id, &changes)).await, expected, "{state}, {mark}: {changes}");
+            // What is known is free to leave wherever.
+            db.run(set(id, &format!("state = '{Failed}'"))).await;
+            assert_eq!(db.tried(set(id, &format!("state = '{Sending}', {other}"))).await, Ok(()));
+        }
+    }
+    for wrong in
+        ["sent_target = 'A'", "sent_recognised_by = 'put'", "sent_target = repeat('a', 64), sent_recognised_by = ''"]
+    {
+        let id = Uuid::now_v7();
+        db.run(record(&db, id, Staged).insert()).await;
+        assert_eq!(db.refused(set(id, wrong)).await, Refused::rule("sent_target_is_whole"), "{wrong}");
+    }
+}
+
+#[tokio::test]
 async fn no_role_deletes_a_record() {
     let mut db = Db::new().await;
     let id = Uuid::now_v7();

@@ -1,4 +1,5 @@
-//! The bookkeeping peers: FastAPI, Django REST framework and OData, with the same log and the same faults on demand.
+//! The bookkeeping peers: FastAPI, Django REST framework, OData and GraphQL, with the same log and the same faults on
+//! demand.
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
@@ -96,7 +97,7 @@ impl Books {
         Self::start(command).await
     }
 
-    async fn start(command: Command) -> anyhow::Result<Self> {
+    pub(super) async fn start(command: Command) -> anyhow::Result<Self> {
         let (peer, url) = Peer::start(command, true).await?;
         Ok(Self { url, client: client(), _peer: peer })
     }
@@ -113,8 +114,13 @@ impl Books {
     }
 
     /// Sets how the claims to come are treated, in place of what was set before.
-    pub async fn behave(&self, behaviour: Behaviour) -> anyhow::Result<()> {
-        self.client.post(self.url("/_behaviour")).json(&behaviour).send().await?.error_for_status()?;
+    pub async fn behave(&self, behaviour: impl Serialize) -> anyhow::Result<()> {
+        self.tell("/_behaviour", &behaviour).await
+    }
+
+    /// Tells the peer what it is to do.
+    pub(super) async fn tell(&self, path: &str, what: &impl Serialize) -> anyhow::Result<()> {
+        self.client.post(self.url(path)).json(what).send().await?.error_for_status()?;
         Ok(())
     }
 }

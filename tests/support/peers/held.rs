@@ -7,6 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use super::port::Port;
 use super::process::PATIENCE;
 use super::scripted::{Act, perform, read_request};
 
@@ -28,7 +29,16 @@ pub struct HeldRequest {
 impl Held {
     /// Listens on a free port.
     pub async fn start() -> anyhow::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        Self::listen(0).await
+    }
+
+    /// Listens on a port that was kept for it.
+    pub async fn start_on(port: &Port) -> anyhow::Result<Self> {
+        Self::listen(port.number()).await
+    }
+
+    async fn listen(port: u16) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let url = format!("http://{}", listener.local_addr()?);
         let (sender, requests) = mpsc::unbounded_channel();
         let task = tokio::spawn(async move {
@@ -48,6 +58,13 @@ impl Held {
     pub async fn request(&mut self) -> anyhow::Result<HeldRequest> {
         let request = tokio::time::timeout(PATIENCE, self.requests.recv()).await.context("no request came")?;
         request.context("the server has ended")
+    }
+
+    /// Ends it; from then on connections are refused.
+    pub async fn stop(mut self) {
+        self.task.abort();
+        // Until the listener is gone.
+        let _ = (&mut self.task).await;
     }
 
     /// Whether no further request has come so far.

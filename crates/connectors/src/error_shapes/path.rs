@@ -13,7 +13,7 @@ pub(super) fn is_whole(name: &str) -> bool {
 }
 
 /// Reads a path from one text: `/lines/0/account`, `#/age`, `$.lines[0].account`, `lines.0.account`, `Amount`.
-pub(super) fn from_text(text: &str) -> Vec<Segment> {
+pub(crate) fn from_text(text: &str) -> Vec<Segment> {
     let text: String = text.trim().chars().take(MAX_NAME * 4).collect();
     let pointer = text.strip_prefix('#').unwrap_or(&text);
     let steps: Vec<String> = if let Some(pointer) = pointer.strip_prefix('/') {

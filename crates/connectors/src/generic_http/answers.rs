@@ -3,24 +3,20 @@
 use domain::doubt::Certainty;
 use domain::record::{RecordError, RecordOutcome};
 use domain::redaction::redact;
-use reqwest::StatusCode;
 use reqwest::Url;
 use serde_json::Value;
 
-use super::credentials::Credentials;
-use super::exchange::{Answer, Completeness, Exchange, Trouble};
-use super::reference::{reference, reference_in_location};
 use super::results::{is_failure, is_partial, results};
-use super::ruling::{Facts, is_throttling, rule};
 use super::settings::Settings;
 use crate::connector::{Permanence, RecordAnswer};
+use crate::credentials::Credentials;
 use crate::error_shapes::{
-    Located, MAX_CODE, MAX_MESSAGE, MAX_NAME, ParsedError, SentBody, clean, is_html, locate, parse_body, parse_json,
-    parse_warnings,
+    Located, MAX_CODE, MAX_NAME, ParsedError, SentBody, clean, is_html, locate, parse_body, parse_json, parse_warnings,
 };
-
-/// Complaints kept for one record.
-const MAX_ERRORS: usize = 20;
+use crate::exchange::{Answer, Completeness, Exchange, Trouble};
+use crate::reference::{reference, reference_in_location};
+use crate::ruling::{Facts, is_throttling, rule};
+use crate::wording::{self, MAX_ERRORS, status_words};
 
 /// Judges what came back for one request.
 pub(super) struct Judge<'a> {
@@ -65,16 +61,13 @@ impl Judge<'_> {
             external_reference_id: None,
             permanence: trouble.permanence,
             retry_after: None,
+            again: false,
         }
     }
 
     /// A complaint of the connector's own.
     fn own(&self, code: &str, message: &str) -> RecordError {
-        RecordError { code: code.to_owned(), message: self.words(message), ..RecordError::default() }
-    }
-
-    fn words(&self, text: &str) -> String {
-        clean(&redact(&self.credentials.scrub(text)), MAX_MESSAGE)
+        wording::own(self.credentials, code, message)
     }
 
     fn blank(answer: &Answer, outcome: RecordOutcome, permanence: Permanence) -> RecordAnswer {
@@ -86,6 +79,7 @@ impl Judge<'_> {
             external_reference_id: None,
             permanence,
             retry_after: answer.retry_after,
+            again: false,
         }
     }
 
@@ -268,7 +262,7 @@ impl Judge<'_> {
             let record = record.filter(|_| !complaint.path.is_empty());
             let error = RecordError {
                 code: clean(complaint.code.as_deref().unwrap_or(default_code), MAX_CODE),
-                message: self.words(&complaint.message),
+                message: wording::words(self.credentials, &complaint.message),
                 field: pointer.map(|pointer| clean(&pointer, MAX_NAME * 4)),
                 field_name: complaint.field_name.as_deref().map(|name| clean(name, MAX_NAME)),
                 hints: complaint.hints.iter().map(|hint| clean(&redact(hint), MAX_NAME)).collect(),
@@ -349,15 +343,6 @@ impl Judge<'_> {
 /// Whether a body is a problem document (RFC 9457), which a system writes about itself.
 fn is_problem(content_type: Option<&str>) -> bool {
     content_type.is_some_and(|name| name.to_ascii_lowercase().contains("problem+json"))
-}
-
-/// A status in words, for answers that say nothing.
-fn status_words(status: u16) -> String {
-    let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
-    match reason {
-        Some(reason) => format!("The system answered {status} {reason}."),
-        None => format!("The system answered {status}."),
-    }
 }
 
 #[cfg(test)]

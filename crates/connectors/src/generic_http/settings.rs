@@ -2,38 +2,22 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
+use domain::asking::{Asking, Recognition};
 use domain::violation::{Rule, Violation};
 use reqwest::header::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::credentials::{self, Credentials};
+use super::look_up::{self, LookUp};
+use crate::credentials::{self, Credentials, is_reserved};
 use crate::guard::OutboundPolicy;
+use crate::reader::{self, Reader, escape};
 
 /// Replaced in the address by the record's type.
 pub const TYPE_PLACEHOLDER: &str = "{source_record_type}";
 /// Replaced in the address by the record's id.
 pub const ID_PLACEHOLDER: &str = "{source_record_id}";
-
-/// Headers that belong to the connection, to the credentials or to the connector itself.
-const RESERVED_HEADERS: &[&str] = &[
-    "accept-encoding",
-    "authorization",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "cookie",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
 
 /// How records are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +59,12 @@ pub struct Settings {
     pub timeout: Duration,
     /// The header that carries the idempotency key, where the external system honours one.
     pub idempotency_header: Option<HeaderName>,
+    /// How long the system remembers a key, 1–8,760 hours.
+    pub idempotency_hours: u32,
+    /// How a record is looked up, where that is possible.
+    pub look_up: Option<LookUp>,
+    /// How long a request may be worked on after it was given up, at most an hour.
+    pub settle: Duration,
     /// JSON Pointer into the answer (of a record's own result, if there are such) to the external id.
     pub reference_pointer: Option<String>,
     /// JSON Pointer into a batch's answer to the list of results, one per record in order.
@@ -84,85 +74,34 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Whether a repeated request cannot book twice.
-    ///
+    /// How the system can be asked about records that were sent with these settings.
+    pub fn asking(&self) -> Asking {
+        let mut headers: Vec<_> = self.headers.iter().collect();
+        // They may tell one client of the system from another.
+        headers.sort_by(|(a, _), (b, _)| a.as_str().cmp(b.as_str()));
+        let mut target = vec![self.url.clone()];
+        target.extend(
+            headers.iter().map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes()))),
+        );
+        let target = target.join("\n");
+        Asking { target, recognition: self.recognition(), look_up: self.look_up.as_ref().map(|_| self.settled()) }
+    }
+
     /// Only for single records: a batch's key is made of its records' keys, and a retry puts other records together.
-    pub fn repeat_safe(&self) -> bool {
-        self.batch_size == 1
-            && (self.idempotency_header.is_some() || (self.method == Method::Put && self.url.contains(ID_PLACEHOLDER)))
-    }
-}
-
-/// Collects violations while members are taken out of an object.
-pub(super) struct Reader<'a> {
-    object: &'a Map<String, Value>,
-    at: &'static str,
-    known: Vec<&'static str>,
-    found: &'a mut Vec<Violation>,
-}
-
-impl<'a> Reader<'a> {
-    pub(super) fn new(object: &'a Map<String, Value>, at: &'static str, found: &'a mut Vec<Violation>) -> Self {
-        Self { object, at, known: Vec::new(), found }
-    }
-
-    pub(super) fn complain(&mut self, rule: Rule, name: &str, detail: &str) {
-        self.found.push(Violation::new(rule, format!("{}/{}", self.at, escape(name)), detail));
-    }
-
-    /// A member that is there and not null.
-    fn take(&mut self, name: &'static str) -> Option<&'a Value> {
-        self.known.push(name);
-        self.object.get(name).filter(|value| !value.is_null())
-    }
-
-    pub(super) fn text(&mut self, name: &'static str, longest: usize) -> Option<String> {
-        match self.take(name)? {
-            Value::String(text) if text.chars().count() > longest => {
-                self.complain(Rule::TooLong, name, &format!("at most {longest} characters"));
-                None
-            }
-            Value::String(text) if text.is_empty() => {
-                self.complain(Rule::InvalidFormat, name, "an empty text; leave it out instead");
-                None
-            }
-            Value::String(text) => Some(text.clone()),
-            _ => {
-                self.complain(Rule::InvalidFormat, name, "a text");
-                None
-            }
+    fn recognition(&self) -> Option<Recognition> {
+        if self.batch_size != 1 {
+            return None;
         }
+        if self.method == Method::Put && self.url.contains(ID_PLACEHOLDER) {
+            return Some(Recognition { by: "put".to_owned(), remembers: None });
+        }
+        let by = self.idempotency_header.as_ref()?.as_str().to_owned();
+        Some(Recognition { by, remembers: Some(TimeDelta::hours(self.idempotency_hours.into())) })
     }
 
-    /// A text that must be there.
-    pub(super) fn needed(&mut self, name: &'static str, longest: usize) -> String {
-        if self.object.get(name).is_none_or(Value::is_null) {
-            self.complain(Rule::Required, name, &format!("{name} is needed"));
-        }
-        self.text(name, longest).unwrap_or_default()
-    }
-
-    fn number(&mut self, name: &'static str, range: std::ops::RangeInclusive<u32>, default: u32) -> u32 {
-        let Some(value) = self.take(name) else { return default };
-        let Some(number) = value.as_i64() else {
-            self.complain(Rule::InvalidFormat, name, "a whole number");
-            return default;
-        };
-        match u32::try_from(number) {
-            Ok(number) if range.contains(&number) => number,
-            _ => {
-                self.complain(Rule::OutOfRange, name, &format!("between {} and {}", range.start(), range.end()));
-                default
-            }
-        }
-    }
-
-    /// Complains of every member that was not asked for.
-    pub(super) fn finish(mut self) {
-        let unknown: Vec<&String> = self.object.keys().filter(|name| !self.known.contains(&name.as_str())).collect();
-        for name in unknown {
-            self.complain(Rule::UnknownField, name, "there is no such setting");
-        }
+    /// A request that was given up may be on its way for as long as it may take.
+    fn settled(&self) -> TimeDelta {
+        TimeDelta::from_std(self.settle + self.timeout).unwrap_or(TimeDelta::MAX)
     }
 }
 
@@ -206,6 +145,8 @@ fn read(mut reader: Reader<'_>, policy: &OutboundPolicy) -> Settings {
         }
     };
     let idempotency_header = reader.text("idempotency_header", 100).and_then(|name| header_name(&mut reader, &name));
+    let idempotency_hours = reader.number("idempotency_hours", 1..=8_760, 24);
+    reader.only_with("idempotency_hours", idempotency_header.is_some(), "only with an idempotency_header");
     let headers = headers(&mut reader, idempotency_header.as_ref());
     let batch_member = reader.text("batch_member", 100);
     if batch_member.is_some() && batch_size == 1 {
@@ -213,11 +154,15 @@ fn read(mut reader: Reader<'_>, policy: &OutboundPolicy) -> Settings {
     }
     let concurrency = reader.number("concurrency", 1..=64, 4) as usize;
     let timeout = Duration::from_millis(reader.number("timeout_ms", 100..=120_000, 15_000).into());
-    let reference_pointer = pointer(&mut reader, "reference_pointer");
-    let results_pointer = pointer(&mut reader, "results_pointer");
+    let reference_pointer = reader.pointer("reference_pointer");
+    let results_pointer = reader.pointer("results_pointer");
     if results_pointer.is_some() && batch_size == 1 {
         reader.complain(Rule::InvalidFormat, "results_pointer", "only for a batch_size above 1");
     }
+    let has_look_up = reader.has("look_up");
+    let look_up = reader.nested("look_up", "/settings/look_up").map(|reader| look_up::read(reader, policy));
+    let settle = Duration::from_secs(reader.number("settle_seconds", 0..=3_600, 60).into());
+    reader.only_with("settle_seconds", has_look_up, "only with a look_up");
     let health_url =
         reader.text("health_url", 2_000).and_then(|text| address(&mut reader, "health_url", &text, policy));
     reader.finish();
@@ -230,31 +175,23 @@ fn read(mut reader: Reader<'_>, policy: &OutboundPolicy) -> Settings {
         concurrency,
         timeout,
         idempotency_header,
+        idempotency_hours,
+        look_up,
+        settle,
         reference_pointer,
         results_pointer,
         health_url,
     }
 }
 
-/// Checks an address as far as that goes without asking for its name.
-fn address(reader: &mut Reader<'_>, name: &'static str, text: &str, policy: &OutboundPolicy) -> Option<Url> {
+/// Checks an address with its placeholders.
+pub(super) fn address(reader: &mut Reader<'_>, name: &'static str, text: &str, policy: &OutboundPolicy) -> Option<Url> {
     let rest = text.replace(TYPE_PLACEHOLDER, "").replace(ID_PLACEHOLDER, "");
-    let wrong = match Url::parse(text) {
-        _ if text.chars().any(|c| c.is_whitespace() || c.is_control()) => "an address without spaces",
-        Err(_) => "an http or https address; placeholders in its path or query only",
-        Ok(url) if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) => {
-            "an http or https address"
-        }
-        Ok(url) if url.host_str().is_some_and(|host| host.contains(['{', '}', '%'])) => {
-            "placeholders in the path or query only"
-        }
-        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-            "user names and passwords belong into the credentials"
-        }
-        Ok(url) if url.fragment().is_some() => "an address without a fragment",
+    let wrong = match reader::address(text, policy) {
+        Err(_) if rest != text => "an http or https address; placeholders in its path or query only",
+        Err(wrong) => wrong,
         Ok(_) if rest.contains(['{', '}']) => "only {source_record_type} and {source_record_id} are known",
         Ok(_) if name == "health_url" && rest != text => "no placeholders here",
-        Ok(url) if policy.refuses_literal(&url) => "requests may not go to this address",
         Ok(url) => return Some(url),
     };
     reader.complain(Rule::InvalidFormat, name, wrong);
@@ -272,11 +209,6 @@ fn header_name(reader: &mut Reader<'_>, name: &str) -> Option<HeaderName> {
     }
 }
 
-/// Whether a header is not for the settings to set.
-pub(super) fn is_reserved(name: &HeaderName) -> bool {
-    RESERVED_HEADERS.contains(&name.as_str())
-}
-
 fn headers(reader: &mut Reader<'_>, idempotency: Option<&HeaderName>) -> Vec<(HeaderName, HeaderValue)> {
     let Some(value) = reader.take("headers") else { return Vec::new() };
     let Some(object) = value.as_object() else {
@@ -289,8 +221,8 @@ fn headers(reader: &mut Reader<'_>, idempotency: Option<&HeaderName>) -> Vec<(He
     }
     let mut kept: Vec<(HeaderName, HeaderValue)> = Vec::new();
     for (name, value) in object {
-        let at = format!("{}/headers/{}", reader.at, escape(name));
-        let mut complain = |rule, detail: &str| reader.found.push(Violation::new(rule, at.clone(), detail));
+        let steps = format!("headers/{}", escape(name));
+        let mut complain = |rule, detail: &str| reader.complain_at(rule, &steps, detail);
         let Ok(parsed) = HeaderName::from_bytes(name.as_bytes()) else {
             complain(Rule::InvalidFormat, "not the name of a header");
             continue;
@@ -309,21 +241,6 @@ fn headers(reader: &mut Reader<'_>, idempotency: Option<&HeaderName>) -> Vec<(He
         }
     }
     kept
-}
-
-fn pointer(reader: &mut Reader<'_>, name: &'static str) -> Option<String> {
-    let text = reader.text(name, 500)?;
-    let escapes_are_whole = text.split('~').skip(1).all(|after| after.starts_with(['0', '1']));
-    if text.starts_with('/') && escapes_are_whole {
-        return Some(text);
-    }
-    reader.complain(Rule::InvalidFormat, name, "a JSON Pointer such as /data/id");
-    None
-}
-
-/// A name as a step of a JSON Pointer.
-pub(super) fn escape(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
 }
 
 #[cfg(test)]

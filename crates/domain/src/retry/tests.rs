@@ -5,12 +5,13 @@ use super::*;
 use crate::doubt::{Certainty, after};
 
 fn candidates() -> impl Strategy<Value = RetryCandidate> {
-    (select(RecordOutcome::ALL), select(RecordState::ALL), any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
-        |(outcome, state, changed, repeat_safe, claimed_elsewhere)| RetryCandidate {
+    let ways = select(vec![Way::Repeat, Way::LookUp, Way::Person]);
+    (select(RecordOutcome::ALL), select(RecordState::ALL), any::<bool>(), ways, any::<bool>()).prop_map(
+        |(outcome, state, changed, way, claimed_elsewhere)| RetryCandidate {
             outcome,
             state,
             changed,
-            repeat_safe,
+            way,
             claimed_elsewhere,
         },
     )
@@ -26,7 +27,7 @@ fn each_record_by_where_it_stands() {
         outcome: RecordOutcome::Failed,
         state: RecordState::Failed,
         changed: false,
-        repeat_safe: false,
+        way: Way::Person,
         claimed_elsewhere: false,
     };
     for (candidate, decision) in [
@@ -50,10 +51,19 @@ fn each_record_by_where_it_stands() {
             RetryCandidate {
                 outcome: RecordOutcome::Unknown,
                 state: RecordState::Unknown,
-                repeat_safe: true,
+                way: Way::Repeat,
                 ..failed.clone()
             },
             RetryDecision::Send,
+        ),
+        (
+            RetryCandidate {
+                outcome: RecordOutcome::Unknown,
+                state: RecordState::Unknown,
+                way: Way::LookUp,
+                ..failed.clone()
+            },
+            RetryDecision::Ask,
         ),
         // A new version staged over an unknown outcome: the old one may have been booked.
         (
@@ -73,7 +83,12 @@ proptest! {
             prop_assert!(!matches!(candidate.state, RecordState::Delivered | RecordState::Handled | RecordState::Sending));
             prop_assert!(!candidate.outcome.is_delivered() && candidate.outcome.is_final());
             prop_assert!(!candidate.claimed_elsewhere);
-            prop_assert!(candidate.state != RecordState::Unknown || candidate.repeat_safe);
+            prop_assert!(candidate.state != RecordState::Unknown || candidate.way == Way::Repeat);
+        }
+        if decision == RetryDecision::Ask {
+            prop_assert_eq!((candidate.state, candidate.way), (RecordState::Unknown, Way::LookUp));
+            prop_assert!(!candidate.outcome.is_delivered() && candidate.outcome.is_final());
+            prop_assert!(!candidate.claimed_elsewhere);
         }
     }
 
@@ -87,16 +102,18 @@ proptest! {
         let state = answers
             .into_iter()
             .fold(settled, |state, (doubted, outcome, certainty)| after(state, doubted, outcome, certainty));
-        prop_assert_ne!(decide(&RetryCandidate { state, ..candidate }), RetryDecision::Send);
+        let decision = decide(&RetryCandidate { state, ..candidate });
+        prop_assert!(!matches!(decision, RetryDecision::Send | RetryDecision::Ask));
     }
 
     #[test]
     fn the_preview_sums_to_the_candidates(candidates in prop::collection::vec(candidates(), 0..200)) {
         let preview = RetryPreview::of(&candidates);
         let left = candidates.iter().filter(|candidate| decide(candidate) != RetryDecision::NotFailed).count();
-        let RetryPreview { records, changed, unchanged, unknown, handled, delivered_since, active } = preview;
+        let RetryPreview { records, changed, unchanged, asked, unknown, handled, delivered_since, active } = preview;
         prop_assert_eq!(changed + unchanged, records);
-        prop_assert_eq!(usize::try_from(records + unknown + handled + delivered_since + active).unwrap(), left);
+        prop_assert_eq!(records + asked, preview.in_scope());
+        prop_assert_eq!(usize::try_from(records + asked + unknown + handled + delivered_since + active).unwrap(), left);
     }
 
     #[test]

@@ -30,10 +30,12 @@ pub fn routes(cfg: &mut ServiceConfig) {
     params(("id" = Uuid, Path, description = "The sync")),
     responses((
         status = 200,
-        description = "How many records would be sent, and why others not: `active` ones are under way in another sync",
+        description = "How many records would be sent, and why others not: for `asked` ones the external system is asked \
+            first and those it does not have are sent, `active` ones are under way in another sync",
         body = RetryPreview,
         example = json!({
-            "records": 12, "changed": 9, "unchanged": 3, "unknown": 1, "handled": 0, "delivered_since": 2, "active": 1,
+            "records": 12, "changed": 9, "unchanged": 3, "asked": 2, "unknown": 1, "handled": 0, "delivered_since": 2,
+            "active": 1,
         }),
     ), (
         status = 409,
@@ -57,7 +59,8 @@ pub async fn preview_retry(
 
 /// Ask for a retry of the failed records, and of those alone.
 ///
-/// A record that has arrived by any sync is never sent again, and one that was handled by hand neither.
+/// A record that has arrived by any sync is never sent again, and one that was handled by hand neither. For one that may
+/// have arrived the external system is asked first, where its integration says how.
 #[utoipa::path(
     operation_id = "requestRetry",
     tag = "sync-logs",

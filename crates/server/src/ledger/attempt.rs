@@ -1,5 +1,8 @@
 //! Claiming an attempt that waits, and saying how far a running one is.
 
+use std::collections::HashSet;
+
+use domain::asking::Asking;
 use domain::integration::Runner;
 use domain::retry::{RetryDecision, decide};
 use domain::sync_log::draft::{DEFAULT_LEASE_SECONDS, MAX_LEASE_SECONDS};
@@ -29,6 +32,17 @@ pub struct Claimed {
     pub whole: bool,
     /// What is to be sent.
     pub records: Vec<RecordKey>,
+    /// What the external system is to be asked for first, and sent only if it has not arrived.
+    pub asked: Vec<RecordKey>,
+    /// How the external system can be asked for what this attempt sends.
+    pub asking: Asking,
+}
+
+/// The records that an attempt is about.
+#[derive(Default)]
+struct Scope {
+    records: Vec<RecordKey>,
+    asked: Vec<RecordKey>,
 }
 
 impl Ledger<'_> {
@@ -60,12 +74,13 @@ impl Ledger<'_> {
         store::sync_logs::update_in_progress(self.tx, sync.key(), attempt, None).await?;
         store::sync_attempts::insert(self.tx, sync.key(), &begun).await?;
         store::active_syncs::update_running(self.tx, sync_id, attempt, lease_owner, lease_seconds, self.now).await?;
-        let records = if attempt == 0 {
+        let asking = super::asking(&config);
+        let scope = if attempt == 0 {
             self.scope_of_first(&sync, &config).await?
         } else {
-            self.scope_of_retry(&sync, &config, attempt).await?
+            self.scope_of_retry(&sync, &config, &asking, attempt).await?
         };
-        let total = i32::try_from(records.len()).unwrap_or(i32::MAX);
+        let total = i32::try_from(scope.records.len() + scope.asked.len()).unwrap_or(i32::MAX);
         if attempt > 0 || config.runner == Runner::Managed {
             store::sync_attempts::update_progress(self.tx, sync.key(), attempt, Some(total), None).await?;
         }
@@ -79,7 +94,7 @@ impl Ledger<'_> {
         sync.status = SyncStatus::InProgress;
         sync.retry_count = attempt;
         self.tell_sync(&sync).await?;
-        Ok(Claimed { sync, config, attempt, whole, records })
+        Ok(Claimed { sync, config, attempt, whole, records: scope.records, asked: scope.asked, asking })
     }
 
     /// The status that a waiting sync had before its retry was asked for: what its latest finished attempt left, or that
@@ -96,13 +111,9 @@ impl Ledger<'_> {
         Ok(left.or(given_up))
     }
 
-    async fn scope_of_first(
-        &mut self,
-        sync: &SyncLog,
-        config: &IntegrationConfig,
-    ) -> Result<Vec<RecordKey>, LedgerError> {
+    async fn scope_of_first(&mut self, sync: &SyncLog, config: &IntegrationConfig) -> Result<Scope, LedgerError> {
         if config.runner != Runner::Managed {
-            return Ok(Vec::new());
+            return Ok(Scope::default());
         }
         let only = sync
             .source_record_type
@@ -110,22 +121,28 @@ impl Ledger<'_> {
             .zip(sync.source_record_id)
             .map(|(source_record_type, source_record_id)| RecordKey { source_record_type, source_record_id });
         let due = store::source_records::due(self.tx, config.id, only.as_ref(), MAX_RECORDS).await?;
-        self.queue_records(sync, 0, &due).await
+        Ok(Scope { records: self.queue_records(sync, 0, &due).await?, asked: Vec::new() })
     }
 
     async fn scope_of_retry(
         &mut self,
         sync: &SyncLog,
         config: &IntegrationConfig,
+        asking: &Asking,
         attempt: u16,
-    ) -> Result<Vec<RecordKey>, LedgerError> {
-        let safe = super::repeat_safe(config);
-        let candidates = store::record_outcomes::retry_candidates(self.tx, sync.key(), config.id, safe).await?;
-        let mut send = Vec::new();
+    ) -> Result<Scope, LedgerError> {
+        let candidates =
+            store::record_outcomes::retry_candidates(self.tx, sync.key(), config.id, asking, self.now).await?;
+        let mut wanted = Vec::new();
+        let mut asked = HashSet::new();
         let mut settled = Vec::new();
         for (key, candidate) in candidates {
             match decide(&candidate) {
-                RetryDecision::Send => send.push(key),
+                RetryDecision::Send => wanted.push(key),
+                RetryDecision::Ask => {
+                    asked.insert(key.clone());
+                    wanted.push(key);
+                }
                 RetryDecision::DeliveredSince => {
                     settled.push(message::skipped(key, domain::record::ALREADY_DELIVERED));
                 }
@@ -134,7 +151,9 @@ impl Ledger<'_> {
             }
         }
         store::record_outcomes::upsert(self.tx, sync.key(), attempt, &settled, self.now).await?;
-        self.queue_records(sync, attempt, &send).await
+        let claimed = self.queue_records(sync, attempt, &wanted).await?;
+        let (asked, records) = claimed.into_iter().partition(|key| asked.contains(key));
+        Ok(Scope { records, asked })
     }
 
     /// Takes in how far a running attempt is, and extends its lease.

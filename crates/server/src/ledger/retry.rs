@@ -1,9 +1,11 @@
 //! Asking for a retry of what did not arrive.
 
 use chrono::Duration;
+use domain::asking::Asking;
 use domain::integration::Runner;
 use domain::retry::RetryPreview;
 use domain::sync_log::{SyncStatus, Transition, TransitionRefused};
+use sha2::{Digest, Sha256};
 use store::active_syncs::ActiveSync;
 use store::integrations::IntegrationConfig;
 use store::sync_logs::SyncLog;
@@ -12,10 +14,29 @@ use uuid::Uuid;
 use super::start::UNCLAIMED_HOURS;
 use super::{Ledger, LedgerError, state_of};
 
-/// Whether sending a record of an integration again cannot book it twice: the external system recognises the repeated
-/// request by its idempotency header.
-pub fn repeat_safe(config: &IntegrationConfig) -> bool {
-    config.runner == Runner::Managed && connectors::repeat_safe(config.connector_type, &config.settings)
+/// How an integration's external system can be asked for records that may have been taken. Of what others send, only
+/// they know.
+pub fn asking(config: &IntegrationConfig) -> Asking {
+    if config.runner != Runner::Managed {
+        return Asking::default();
+    }
+    let Asking { target, recognition, look_up } = connectors::asking(config.connector_type, &config.settings);
+    let mut hash = Sha256::new();
+    for part in [config.connector_type.as_str(), target.as_str()] {
+        hash.update(part);
+        hash.update(b"\0");
+    }
+    // As they lie in the database, so that the hash tells nothing of them. Whenever they are set anew, another account
+    // may be behind them.
+    if let Some(sealed) = &config.credentials {
+        hash.update(&sealed.bytes);
+    }
+    Asking {
+        target: hex::encode(hash.finalize()),
+        recognition,
+        // What is found may be the version before the one in doubt.
+        look_up: look_up.filter(|_| !config.allow_updates),
+    }
 }
 
 impl Ledger<'_> {
@@ -33,8 +54,9 @@ impl Ledger<'_> {
         sync: &SyncLog,
         config: &IntegrationConfig,
     ) -> Result<RetryPreview, LedgerError> {
-        let safe = repeat_safe(config);
-        let candidates = store::record_outcomes::retry_candidates(self.tx, sync.key(), config.id, safe).await?;
+        let asking = asking(config);
+        let candidates =
+            store::record_outcomes::retry_candidates(self.tx, sync.key(), config.id, &asking, self.now).await?;
         Ok(RetryPreview::of(candidates.iter().map(|(_, candidate)| candidate)))
     }
 
@@ -44,8 +66,8 @@ impl Ledger<'_> {
         // Held: whoever sets a webhook address meanwhile finds this retry among those that wait.
         let config =
             store::integrations::find_held(self.tx, sync.integration_config_id).await?.ok_or(LedgerError::NotFound)?;
-        let records = self.preview_of(&sync, &config).await?.records;
-        let retryable = records > 0 || self.failed_before_any_record(&sync).await?;
+        let preview = self.preview_of(&sync, &config).await?;
+        let retryable = preview.in_scope() > 0 || self.failed_before_any_record(&sync).await?;
         let state = match state_of(&sync, None, retryable).apply(Transition::RequestRetry) {
             Err(TransitionRefused::AlreadyActive) => return Err(LedgerError::AlreadyActive(sync.id)),
             other => other?,
@@ -65,7 +87,7 @@ impl Ledger<'_> {
             lease_expires_at: self.now + lease,
         };
         store::active_syncs::insert(self.tx, &active, self.now).await?;
-        self.announce_retry(&sync, &config, active.attempt, records).await?;
+        self.announce_retry(&sync, &config, active.attempt, preview.records).await?;
         self.claim_own_record(&sync).await?;
         sync.status = SyncStatus::Pending;
         sync.completed_at = None;

@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use connectors::{OutboundRecord, RecordAnswer};
+use domain::asking::{FATE_UNKNOWN, Way};
 use domain::doubt::Certainty;
 use domain::record::{ALREADY_DELIVERED, HANDLED_MANUALLY, RecordError, RecordOutcome, RecordState};
 use sha2::{Digest, Sha256};
@@ -24,7 +25,8 @@ const NO_DATA: &str = "NO_DATA";
 /// Error code of a record whose attempt was taken for dead before its request left.
 const NEVER_SENT: &str = "NEVER_SENT";
 
-/// Reads the records' current versions and marks those to be sent as `sending`. `None` if the attempt's lease is lost.
+/// Reads the records' current versions and marks those to be sent as `sending`. One that may have been taken is among
+/// them only if the external system still recognises it. `None` if the attempt's lease is lost.
 pub(super) async fn prepare(
     state: &AppState,
     claimed: &Claimed,
@@ -40,11 +42,13 @@ pub(super) async fn prepare(
     let rows = store::source_records::load_outbound(&mut tx, config.id, keys).await?;
     let mut outcomes = Vec::with_capacity(rows.len());
     let mut leaving = Vec::with_capacity(rows.len());
+    let mut kept = Vec::new();
     for key in keys {
         let row = rows.iter().find(|row| row.key == *key);
         match row.map(|row| (row, row.state)) {
             Some((_, RecordState::Delivered)) => outcomes.push(skipped(key.clone(), ALREADY_DELIVERED)),
             Some((_, RecordState::Handled)) => outcomes.push(skipped(key.clone(), HANDLED_MANUALLY)),
+            Some((row, _)) if may_be_taken_twice(claimed, row, now) => kept.push(fate_unknown(row)),
             Some((row, _)) => match open(state, config.id, row)? {
                 Some(record) => {
                     outcomes.push(sending(row));
@@ -56,14 +60,37 @@ pub(super) async fn prepare(
         }
     }
     let sent: Vec<RecordKey> = leaving.iter().map(key_of).collect();
-    store::source_records::mark_sending(&mut tx, config.id, sync.id, claimed.attempt, &sent, now).await?;
+    let (attempt, asking) = (claimed.attempt, &claimed.asking);
+    store::source_records::mark_sending(&mut tx, config.id, sync.id, attempt, &sent, asking, now).await?;
+    if !kept.is_empty() {
+        // One that was marked before and did not leave is no longer on its way.
+        let settled: Vec<SettledRecord<'_>> = kept.iter().map(|new| settled(new, Certainty::Open)).collect();
+        let updates = config.allow_updates;
+        store::source_records::settle(&mut tx, config.id, sync.id, attempt, &settled, updates, now).await?;
+        outcomes.append(&mut kept);
+    }
     store::record_outcomes::upsert(&mut tx, sync.key(), claimed.attempt, &outcomes, now).await?;
     tx.commit().await?;
     lease.extended(asked);
     Ok(Some(leaving))
 }
 
-fn sending(row: &OutboundRow) -> NewOutcome {
+/// Whether a record's fate is unknown, and its repetition would not be recognised: it has to be asked for first.
+fn may_be_taken_twice(claimed: &Claimed, row: &OutboundRow, now: DateTime<Utc>) -> bool {
+    row.doubt.as_ref().is_some_and(|doubt| claimed.asking.way(doubt, now) != Way::Repeat)
+}
+
+fn fate_unknown(row: &OutboundRow) -> NewOutcome {
+    let error = RecordError {
+        code: FATE_UNKNOWN.to_owned(),
+        message: "it is not known whether the external system took the record before; nothing was sent".to_owned(),
+        ..RecordError::default()
+    };
+    NewOutcome { outcome: RecordOutcome::Unknown, errors: vec![error], ..sending(row) }
+}
+
+/// The outcome of a record that leaves as it stands.
+pub(super) fn sending(row: &OutboundRow) -> NewOutcome {
     NewOutcome {
         request_payload_hash: row.payload_hash.clone(),
         label: row.label.clone(),
@@ -83,7 +110,11 @@ fn without_data(key: &RecordKey) -> NewOutcome {
 }
 
 /// Opens a record's staged payload.
-fn open(state: &AppState, integration_config_id: Uuid, row: &OutboundRow) -> anyhow::Result<Option<OutboundRecord>> {
+pub(super) fn open(
+    state: &AppState,
+    integration_config_id: Uuid,
+    row: &OutboundRow,
+) -> anyhow::Result<Option<OutboundRecord>> {
     let (Some(sealed), Some(payload_hash)) = (&row.payload, &row.payload_hash) else { return Ok(None) };
     let sealed = Sealed { key_id: sealed.key_id.clone(), bytes: sealed.bytes.clone() };
     let context = staging_context(integration_config_id, &row.key);
@@ -152,7 +183,8 @@ fn never_sent(key: &RecordKey, runs: bool) -> NewOutcome {
     NewOutcome { errors: vec![error], ..NewOutcome::bare(key.clone(), Certainty::NotTaken.outcome()) }
 }
 
-fn settled(new: &NewOutcome, certainty: Certainty) -> SettledRecord<'_> {
+/// What an outcome makes of its record.
+pub(super) fn settled(new: &NewOutcome, certainty: Certainty) -> SettledRecord<'_> {
     SettledRecord {
         key: &new.key,
         outcome: new.outcome,
@@ -161,7 +193,8 @@ fn settled(new: &NewOutcome, certainty: Certainty) -> SettledRecord<'_> {
     }
 }
 
-async fn write(
+/// Writes outcomes of an attempt and what they make of the records, and ends the transaction.
+pub(super) async fn write(
     state: &AppState,
     claimed: &Claimed,
     mut tx: OrgTx,
@@ -190,11 +223,13 @@ fn outcome_of(record: &OutboundRecord, answer: &RecordAnswer) -> NewOutcome {
     NewOutcome {
         errors: storable_errors(&answer.errors),
         http_status_code: answer.http_status_code.filter(|code| (100..=599).contains(code)),
-        external_reference_id: answer
-            .external_reference_id
-            .as_deref()
-            .map(|reference| domain::sync_log::cut(&reference.replace('\0', ""), 500).to_owned()),
+        external_reference_id: answer.external_reference_id.as_deref().map(storable_reference),
         request_payload_hash: Some(record.payload_hash.clone()),
         ..NewOutcome::bare(key_of(record), answer.outcome)
     }
+}
+
+/// An external system's own id, fit for storing.
+pub(super) fn storable_reference(reference: &str) -> String {
+    domain::sync_log::cut(&reference.replace('\0', ""), 500).to_owned()
 }

@@ -1,4 +1,5 @@
-//! Executing a managed sync: sends its records, records each outcome as it comes, ends the attempt.
+//! Executing a managed sync: asks for records of unknown fate, sends what may leave, records each outcome as it comes, ends
+//! the attempt.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,17 +15,20 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::lease::{self, Holder, Lease};
-use super::send;
+use super::{ask, send};
 use crate::http::integrations::settings;
 use crate::http::problem::Chain;
 use crate::ledger::{Claimed, LedgerError, Report};
 use crate::state::AppState;
 
 /// Pause before the database is tried again.
-const DATABASE_PAUSE: Duration = Duration::from_millis(500);
+pub(super) const DATABASE_PAUSE: Duration = Duration::from_millis(500);
 /// Most records that are marked as leaving before there is a slot for their requests, unless one batch holds more: of
 /// these a killed worker can say nothing, although they never left.
 const MARKED_AHEAD: usize = 256;
+
+/// How often in an attempt records leave again at once because a request was refused with them in it.
+const MOST_SPLITS: u32 = 64;
 
 /// Error code of a managed sync whose connector could not be made.
 const CONNECTOR_UNAVAILABLE: &str = "CONNECTOR_UNAVAILABLE";
@@ -80,7 +84,9 @@ pub(super) async fn execute(state: &AppState, claimed: Claimed, lease: Lease, sh
     };
     let lease = Arc::new(lease);
     let heartbeat = tokio::spawn(lease::beat(state.clone(), Arc::clone(&lease)));
-    let sent = send_all(state, &claimed, &connector, &lease, shutdown).await;
+    let mut records = claimed.records.clone();
+    records.extend(ask::ask_all(state, &claimed, &connector, &lease, shutdown).await);
+    let sent = send_all(state, &claimed, records, &connector, &lease, shutdown).await;
     heartbeat.abort();
     let report = match sent {
         Sent::All | Sent::LeaseLost => succeeded(claimed.attempt),
@@ -93,6 +99,7 @@ pub(super) async fn execute(state: &AppState, claimed: Claimed, lease: Lease, sh
 async fn send_all(
     state: &AppState,
     claimed: &Claimed,
+    records: Vec<RecordKey>,
     connector: &Arc<dyn Connector>,
     lease: &Lease,
     shutdown: &CancellationToken,
@@ -100,9 +107,10 @@ async fn send_all(
     let slots = connector.concurrency().max(1);
     let batch_size = connector.batch_size().max(1);
     let ahead = marked_ahead(slots, batch_size);
-    let mut queue: VecDeque<RecordKey> = claimed.records.iter().cloned().collect();
+    let mut queue = VecDeque::from(records);
     let mut ready: VecDeque<Vec<OutboundRecord>> = VecDeque::new();
     let mut under_way: JoinSet<Vec<(OutboundRecord, RecordAnswer)>> = JoinSet::new();
+    let mut splits = MOST_SPLITS;
     let mut stopped = false;
     loop {
         if lease.is_lost() || shutdown.is_cancelled() {
@@ -130,7 +138,7 @@ async fn send_all(
                 queue.drain(..number).collect()
             };
             match prepare(state, claimed, lease, &keys, again, shutdown).await {
-                Ok(records) => ready.extend(batches(&records, batch_size)),
+                Ok(records) => ready.extend(connector.batches(&records)),
                 Err(unsent) => {
                     stopped = true;
                     record_unsent(state, claimed, lease, &unsent).await;
@@ -146,11 +154,13 @@ async fn send_all(
             () = lease.lost(), if waiting => continue,
         };
         let Some(first) = first else { break };
-        let mut answered = first.unwrap_or_default();
+        let mut answered = sort_out(first.unwrap_or_default(), &mut ready, &mut splits);
         while let Some(more) = under_way.try_join_next() {
-            answered.extend(more.unwrap_or_default());
+            answered.extend(sort_out(more.unwrap_or_default(), &mut ready, &mut splits));
         }
-        record(state, claimed, &answered).await;
+        if !answered.is_empty() {
+            record(state, claimed, &answered).await;
+        }
     }
     match (lease.is_lost(), stopped) {
         (true, _) => Sent::LeaseLost,
@@ -164,8 +174,29 @@ fn marked_ahead(slots: usize, batch_size: usize) -> usize {
     slots.min((MARKED_AHEAD / batch_size).max(1))
 }
 
-fn batches(records: &[OutboundRecord], size: usize) -> Vec<Vec<OutboundRecord>> {
-    records.chunks(size).map(<[OutboundRecord]>::to_vec).collect()
+/// Takes out of a request's answers those that are to be written. Records that were refused with others, not for
+/// themselves, are ready to leave again before everything else: in halves, where nobody knows whose fault it was. Each
+/// of their requests holds fewer records than the one before, so this comes to an end.
+fn sort_out(
+    answers: Vec<(OutboundRecord, RecordAnswer)>,
+    ready: &mut VecDeque<Vec<OutboundRecord>>,
+    splits: &mut u32,
+) -> Vec<(OutboundRecord, RecordAnswer)> {
+    let count = answers.len();
+    if *splits == 0 || count < 2 {
+        return answers;
+    }
+    let (again, answered): (Vec<_>, Vec<_>) = answers.into_iter().partition(|(_, answer)| answer.again);
+    if again.is_empty() {
+        return answered;
+    }
+    *splits -= 1;
+    let records: Vec<OutboundRecord> = again.into_iter().map(|(record, _)| record).collect();
+    let size = if records.len() == count { count.div_ceil(2) } else { records.len() };
+    for batch in records.rchunks(size) {
+        ready.push_front(batch.to_vec());
+    }
+    answered
 }
 
 fn keys_of(batches: impl Iterator<Item = Vec<OutboundRecord>>) -> Vec<RecordKey> {
@@ -262,7 +293,57 @@ fn failed(attempt: u16, code: &str, words: &str) -> Report {
 
 #[cfg(test)]
 mod tests {
+    use connectors::Permanence;
+    use domain::doubt::Certainty;
+    use domain::record::RecordOutcome;
+    use serde_json::Value;
+
     use super::*;
+
+    fn answered(again: &[bool]) -> Vec<(OutboundRecord, RecordAnswer)> {
+        let one = |(number, again): (usize, &bool)| {
+            let record = OutboundRecord {
+                source_record_type: "t".to_owned(),
+                source_record_id: Uuid::from_u128(number as u128),
+                payload: Value::Null,
+                payload_hash: String::new(),
+                idempotency_key: String::new(),
+            };
+            let answer = RecordAnswer {
+                outcome: RecordOutcome::NotAttempted,
+                certainty: Certainty::NotTaken,
+                errors: Vec::new(),
+                http_status_code: None,
+                external_reference_id: None,
+                permanence: Permanence::Transient,
+                retry_after: None,
+                again: *again,
+            };
+            (record, answer)
+        };
+        again.iter().enumerate().map(one).collect()
+    }
+
+    /// What is to be written, and what is ready to leave, by numbers.
+    fn sorted_out(again: &[bool], splits: &mut u32) -> (Vec<u128>, Vec<Vec<u128>>) {
+        let number = |record: &OutboundRecord| record.source_record_id.as_u128();
+        let mut ready = VecDeque::new();
+        let written = sort_out(answered(again), &mut ready, splits);
+        let ready = ready.iter().map(|batch| batch.iter().map(number).collect()).collect();
+        (written.iter().map(|(record, _)| number(record)).collect(), ready)
+    }
+
+    #[test]
+    fn who_is_not_to_blame_leaves_again_with_fewer() {
+        let mut splits = 3;
+        assert_eq!(sorted_out(&[false, false], &mut splits), (vec![0, 1], vec![]));
+        assert_eq!(sorted_out(&[true, false, true], &mut splits), (vec![1], vec![vec![0, 2]]));
+        assert_eq!(sorted_out(&[true; 5], &mut splits), (vec![], vec![vec![0, 1], vec![2, 3, 4]]));
+        assert_eq!(sorted_out(&[true], &mut splits), (vec![0], vec![]), "one alone is never sent again at once");
+        assert_eq!(sorted_out(&[true, true], &mut splits), (vec![], vec![vec![0], vec![1]]));
+        assert_eq!(splits, 0);
+        assert_eq!(sorted_out(&[true, true], &mut splits), (vec![0, 1], vec![]));
+    }
 
     #[test]
     fn few_records_are_marked_ahead_and_never_less_than_a_batch() {

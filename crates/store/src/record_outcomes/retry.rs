@@ -1,5 +1,7 @@
 //! What a retry of a sync could send.
 
+use chrono::{DateTime, Utc};
+use domain::asking::{Asking, Doubt, Way};
 use domain::record::{RecordOutcome, RecordState};
 use domain::retry::RetryCandidate;
 use uuid::Uuid;
@@ -10,12 +12,14 @@ use crate::source_records::RecordKey;
 use crate::sync_logs::SyncKey;
 use crate::words::word;
 
-/// What the domain needs to decide about each undelivered record of a sync.
+/// What the domain needs to decide about each undelivered record of a sync, where its integration's system can be asked
+/// like this.
 pub async fn retry_candidates(
     tx: &mut OrgTx,
     sync: SyncKey,
     integration_config_id: Uuid,
-    repeat_safe: bool,
+    asking: &Asking,
+    now: DateTime<Utc>,
 ) -> Result<Vec<(RecordKey, RetryCandidate)>, StoreError> {
     #[derive(sqlx::FromRow)]
     struct Candidate {
@@ -25,6 +29,10 @@ pub async fn retry_candidates(
         state: Option<String>,
         changed: bool,
         claimed: bool,
+        sent_target: Option<String>,
+        sent_recognised_by: Option<String>,
+        doubted_since: Option<DateTime<Utc>>,
+        given_up: Option<DateTime<Utc>>,
     }
     let organization_id = tx.organization_id();
     let rows: Vec<Candidate> = sqlx::query_as(
@@ -41,7 +49,10 @@ pub async fn retry_candidates(
                        AND sync_claims.source_record_type = latest.source_record_type
                        AND sync_claims.source_record_id = latest.source_record_id
                        AND sync_claims.sync_id <> $3
-               ) AS claimed
+               ) AS claimed,
+               sent_target, sent_recognised_by,
+               coalesce(sent_in_doubt_since, sent_at, source_records.updated_at) AS doubted_since,
+               coalesce(given_up_at, source_records.updated_at) AS given_up
         FROM (
             SELECT DISTINCT ON (source_record_type, source_record_id) source_record_type, source_record_id, outcome
             FROM sync_record_outcomes
@@ -73,9 +84,16 @@ pub async fn retry_candidates(
                 Some(state) => word(state)?,
                 None => RecordState::after(outcome).unwrap_or(RecordState::Failed),
             };
+            let doubt = row.doubted_since.zip(row.given_up).map(|(since, given_up)| Doubt {
+                target: row.sent_target,
+                recognised_by: row.sent_recognised_by,
+                since,
+                given_up,
+            });
+            let way = doubt.map_or(Way::Person, |doubt| asking.way(&doubt, now));
             Ok((
                 RecordKey { source_record_type: row.source_record_type, source_record_id: row.source_record_id },
-                RetryCandidate { outcome, state, changed: row.changed, repeat_safe, claimed_elsewhere: row.claimed },
+                RetryCandidate { outcome, state, changed: row.changed, way, claimed_elsewhere: row.claimed },
             ))
         })
         .collect()

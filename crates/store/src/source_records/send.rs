@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use domain::asking::{Asking, Doubt};
 use domain::doubt::{self, Certainty};
 use domain::record::{RecordOutcome, RecordState};
 use rust_decimal::Decimal;
@@ -54,6 +55,8 @@ pub struct OutboundRow {
     pub key: RecordKey,
     /// Where it stands.
     pub state: RecordState,
+    /// Its requests in doubt, if it may have been taken.
+    pub doubt: Option<Doubt>,
     /// Its sealed payload; none if it was deleted or never staged.
     pub payload: Option<SealedBytes>,
     /// Hash of the payload.
@@ -77,6 +80,11 @@ pub async fn load_outbound(
         source_record_type: String,
         source_record_id: Uuid,
         state: String,
+        in_doubt: bool,
+        sent_target: Option<String>,
+        sent_recognised_by: Option<String>,
+        doubted_since: DateTime<Utc>,
+        given_up: DateTime<Utc>,
         payload_sealed: Option<Vec<u8>>,
         payload_key_id: Option<String>,
         payload_hash: Option<String>,
@@ -88,8 +96,11 @@ pub async fn load_outbound(
     let (types, ids) = RecordKey::columns(keys);
     let rows: Vec<Row> = sqlx::query_as(
         "
-        SELECT source_record_type, source_record_id, state, payload_sealed, payload_key_id, payload_hash, label,
-               amount, currency
+        SELECT source_record_type, source_record_id, state,
+               state = 'unknown' OR sent_in_doubt_since IS NOT NULL AS in_doubt, sent_target, sent_recognised_by,
+               coalesce(sent_in_doubt_since, sent_at, updated_at) AS doubted_since,
+               coalesce(given_up_at, updated_at) AS given_up,
+               payload_sealed, payload_key_id, payload_hash, label, amount, currency
         FROM (
             SELECT $1::uuid AS organization, $2::uuid AS integration, type, id
             FROM unnest($3::text[], $4::uuid[]) AS record (type, id) OFFSET 0
@@ -112,6 +123,12 @@ pub async fn load_outbound(
             Ok(OutboundRow {
                 key: RecordKey { source_record_type: row.source_record_type, source_record_id: row.source_record_id },
                 state: word(&row.state)?,
+                doubt: row.in_doubt.then_some(Doubt {
+                    target: row.sent_target,
+                    recognised_by: row.sent_recognised_by,
+                    since: row.doubted_since,
+                    given_up: row.given_up,
+                }),
                 payload: row
                     .payload_sealed
                     .zip(row.payload_key_id)
@@ -125,14 +142,16 @@ pub async fn load_outbound(
         .collect()
 }
 
-/// Marks records as leaving with their current version in an attempt of a sync, before the request does. One that leaves
-/// again while its fate is unknown stays in doubt, whatever the answer will be.
+/// Marks records as leaving with their current version in an attempt of a sync, before the request does, and how their
+/// target can be asked for them. One that leaves again while its fate is unknown stays in doubt, whatever the answer
+/// will be.
 pub async fn mark_sending(
     tx: &mut OrgTx,
     integration_config_id: Uuid,
     sync_id: Uuid,
     attempt: u16,
     keys: &[RecordKey],
+    asking: &Asking,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let organization_id = tx.organization_id();
@@ -141,6 +160,7 @@ pub async fn mark_sending(
         "
         UPDATE source_records
         SET state = 'sending', sent_hash = payload_hash, sent_at = $7, last_sync_id = $5, sent_attempt = $6,
+            sent_target = $8, sent_recognised_by = $9, given_up_at = NULL,
             sent_in_doubt_since = CASE WHEN state = 'unknown' THEN coalesce(sent_in_doubt_since, sent_at, updated_at)
                                        ELSE sent_in_doubt_since END,
             updated_at = $7
@@ -159,6 +179,8 @@ pub async fn mark_sending(
     .bind(sync_id)
     .bind(i16::try_from(attempt).unwrap_or(i16::MAX))
     .bind(now)
+    .bind(&asking.target)
+    .bind(asking.recognition.as_ref().map(|recognition| &recognition.by))
     .persistent(false)
     .execute(tx.conn())
     .await?;
@@ -228,6 +250,7 @@ pub async fn settle(
             next_payload_hash = CASE WHEN record.state = 'unknown' THEN next_payload_hash END,
             -- Ended by a delivery alone: left in any other state than `unknown`, the row would be refused.
             sent_in_doubt_since = CASE WHEN record.state <> 'delivered' THEN sent_in_doubt_since END,
+            given_up_at = CASE WHEN record.state = 'unknown' THEN $8::timestamptz END,
             updated_at = $8
         FROM (
             SELECT $1::uuid AS organization, $2::uuid AS integration, record.*
@@ -304,7 +327,7 @@ pub async fn revert_abandoned(
     let organization_id = tx.organization_id();
     sqlx::query(
         "
-        UPDATE source_records SET state = 'unknown', updated_at = $4
+        UPDATE source_records SET state = 'unknown', given_up_at = $4, updated_at = $4
         WHERE organization_id = $1 AND integration_config_id = $2 AND last_sync_id = $3 AND state = 'sending'
         ",
     )

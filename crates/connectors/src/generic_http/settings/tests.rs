@@ -16,7 +16,9 @@ fn the_least_settings_have_the_defaults() {
     assert_eq!((settings.batch_size, settings.concurrency), (1, 4));
     assert_eq!(settings.timeout, Duration::from_secs(15));
     assert_eq!(settings.method, Method::Post);
-    assert!(!settings.repeat_safe());
+    assert_eq!((settings.idempotency_hours, settings.settle), (24, Duration::from_mins(1)));
+    let asking = settings.asking();
+    assert_eq!((asking.recognition, asking.look_up), (None, None));
 }
 
 #[test]
@@ -25,7 +27,8 @@ fn all_settings_are_read() {
         "url": "https://books.example/claims/batch?v=2", "method": "PUT", "headers": { "X-Tenant": "7" },
         "batch_size": 100, "batch_member": "items", "concurrency": 2, "timeout_ms": 500,
         "idempotency_header": "Idempotency-Key", "reference_pointer": "/id", "results_pointer": "/results",
-        "health_url": "https://books.example/health",
+        "health_url": "https://books.example/health", "idempotency_hours": 8760, "settle_seconds": 3600,
+        "look_up": { "url": "https://books.example/claims?record={source_record_id}", "found_pointer": "/0" },
     });
     assert_eq!(refused(&all), Vec::<String>::new());
 }
@@ -99,15 +102,68 @@ fn members_that_need_a_batch_are_refused_without_one() {
 }
 
 #[test]
-fn repetition_is_safe_only_where_the_system_can_recognise_it() {
-    let policy = OutboundPolicy::public_only();
-    let safe = |settings: &Value| parse(settings, None, &policy).unwrap().0.repeat_safe();
+fn members_about_asking_are_refused_where_nobody_can_be_asked() {
+    let url = "https://books.example/";
+    let idle = json!({ "url": url, "idempotency_hours": 12, "settle_seconds": 5, "look_up": null });
+    assert_eq!(
+        refused(&idle),
+        ["/settings/idempotency_hours invalid_format", "/settings/settle_seconds invalid_format"]
+    );
+    let look_up = json!({ "url": "https://books.example/{source_record_id}", "absent_status": [404] });
+    let key = "Idempotency-Key";
+    for (hours, seconds) in [(0, 0), (8_761, 3_600), (24, 3_601), (24, -1)] {
+        let far = json!({
+            "url": url, "idempotency_header": key, "idempotency_hours": hours, "settle_seconds": seconds,
+            "look_up": look_up,
+        });
+        let name = if hours == 24 { "settle_seconds" } else { "idempotency_hours" };
+        assert_eq!(refused(&far), [format!("/settings/{name} out_of_range")], "{far}");
+    }
+}
+
+fn asking(settings: &Value) -> Asking {
+    parse(settings, None, &OutboundPolicy::public_only()).unwrap().0.asking()
+}
+
+#[test]
+fn a_repetition_is_recognised_only_by_what_the_system_was_told() {
+    let by = |settings: &Value| asking(settings).recognition.map(|found| (found.by, found.remembers));
     let url = "https://books.example/claims";
     let with_id = "https://books.example/claims/{source_record_id}";
-    assert!(safe(&json!({ "url": url, "idempotency_header": "Idempotency-Key" })));
-    assert!(safe(&json!({ "url": with_id, "method": "PUT" })));
-    assert!(!safe(&json!({ "url": with_id, "method": "PATCH" })));
-    assert!(!safe(&json!({ "url": url, "method": "PUT" })));
+    let key = "Idempotency-Key";
+    let header = |hours| Some(("idempotency-key".to_owned(), Some(TimeDelta::hours(hours))));
+    assert_eq!(by(&json!({ "url": url, "idempotency_header": key })), header(24));
+    assert_eq!(by(&json!({ "url": url, "idempotency_header": key, "idempotency_hours": 2 })), header(2));
+    assert_eq!(by(&json!({ "url": with_id, "method": "PUT" })), Some(("put".to_owned(), None)));
+    assert_eq!(by(&json!({ "url": with_id, "method": "PATCH" })), None);
+    assert_eq!(by(&json!({ "url": url, "method": "PUT" })), None);
     // A retry puts other records together, so the batch's key would be another one.
-    assert!(!safe(&json!({ "url": url, "idempotency_header": "Idempotency-Key", "batch_size": 10 })));
+    assert_eq!(by(&json!({ "url": url, "idempotency_header": key, "batch_size": 10 })), None);
+}
+
+#[test]
+fn what_a_request_may_still_be_doing_is_waited_for() {
+    let look_up = json!({ "url": "https://books.example/{source_record_id}", "absent_status": [404] });
+    let waits_for = |mut settings: Value| {
+        settings["url"] = json!("https://books.example/claims");
+        settings["look_up"] = look_up.clone();
+        asking(&settings).look_up
+    };
+    assert_eq!(waits_for(json!({})), Some(TimeDelta::seconds(75)));
+    assert_eq!(waits_for(json!({ "settle_seconds": 0, "timeout_ms": 500 })), Some(TimeDelta::milliseconds(500)));
+    assert_eq!(waits_for(json!({ "batch_size": 100 })), Some(TimeDelta::seconds(75)), "a batch is looked up as well");
+}
+
+#[test]
+fn a_target_is_told_by_where_requests_go_and_as_whom() {
+    let target = |settings: Value| asking(&settings).target;
+    let (url, other) = ("https://books.example/claims", "https://books.example/v2/claims");
+    let plain = target(json!({ "url": url }));
+    assert_eq!(plain, target(json!({ "url": url, "timeout_ms": 500, "idempotency_header": "Idempotency-Key" })));
+    assert_ne!(plain, target(json!({ "url": other })));
+    let tenant = |number: u8| target(json!({ "url": url, "headers": { "X-B": "1", "X-Tenant": number.to_string() } }));
+    assert_ne!(plain, tenant(7));
+    assert_ne!(tenant(7), tenant(8));
+    let same = json!({ "url": url, "headers": { "X-Tenant": "7", "X-B": "1" } });
+    assert_eq!(tenant(7), target(same));
 }

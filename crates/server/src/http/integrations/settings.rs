@@ -130,6 +130,13 @@ fn check(
             &state.outbound,
         ));
     }
+    if config.runner == Runner::Managed && config.allow_updates {
+        if config.settings.get("look_up").is_some_and(|look_up| !look_up.is_null()) {
+            let detail = "not with allow_updates: a look-up cannot tell the version in doubt from the one before it";
+            found.push(Violation::new(Rule::InvalidFormat, "/settings/look_up", detail));
+        }
+        found.extend(connectors::refuses_updates(config.connector_type, &config.settings));
+    }
     if found.is_empty() { Ok(()) } else { Err(found.into()) }
 }
 

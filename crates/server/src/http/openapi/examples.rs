@@ -62,11 +62,19 @@ fn of_schema(name: &str) -> Option<Value> {
             "count": 9, "sample": record(),
         }] }),
         "RetryPreview" => json!({
-            "records": 12, "changed": 9, "unchanged": 3, "unknown": 0, "handled": 0, "delivered_since": 0, "active": 0,
+            "records": 12, "changed": 9, "unchanged": 3, "asked": 0, "unknown": 0, "handled": 0, "delivered_since": 0,
+            "active": 0,
         }),
         "RecordJourney" => journey(),
         "Incident" => incident(),
         "Page_Incident" => page(&incident()),
+        "MappingTrial" => json!({
+            "nodes": [{
+                "account": { "code": "7140" }, "amount": "1250.00", "postedDate": "2026-11-20",
+                "text": "Course in Bergen", "currency": "NOK",
+            }],
+            "errors": [],
+        }),
         "LineageReceipt" => json!({ "sync_id": SYNC, "status": "in_progress", "changed": true }),
         "NotificationPage" => notifications(),
         _ => return None,
@@ -204,6 +212,7 @@ mod tests {
     use api_types::auth::{Me, TokenResponse};
     use api_types::incidents::Incident;
     use api_types::integrations::{ConnectionTest, Integration, IntegrationSummary};
+    use api_types::mapping_trials::MappingTrial;
     use api_types::notifications::NotificationPage;
     use api_types::records::{AppendedRecords, ErrorGroups, RecordJourney, RecordOutcomeItem, RetryPreview};
     use api_types::source_records::StagedRecord;
@@ -243,6 +252,7 @@ mod tests {
         fits::<RecordJourney>("RecordJourney");
         fits::<Incident>("Incident");
         fits::<Page<Incident>>("Page_Incident");
+        fits::<MappingTrial>("MappingTrial");
         fits::<NotificationPage>("NotificationPage");
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::error_shapes::{MAX_NAME, clean};
 
 /// An id as text; ids are short.
-pub(super) fn reference(value: &Value) -> Option<String> {
+pub(crate) fn reference(value: &Value) -> Option<String> {
     let text = match value {
         Value::String(text) => clean(text, MAX_NAME),
         Value::Number(number) => number.to_string(),
@@ -15,7 +15,7 @@ pub(super) fn reference(value: &Value) -> Option<String> {
 }
 
 /// The key of `…/ExpenseClaims(41)`, or the last step of `…/claims/41`.
-pub(super) fn reference_in_location(location: &str) -> Option<String> {
+pub(crate) fn reference_in_location(location: &str) -> Option<String> {
     let path = location.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
     let last = path.rsplit('/').next().unwrap_or_default();
     let key = match (last.find('('), last.strip_suffix(')')) {

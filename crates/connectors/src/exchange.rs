@@ -14,11 +14,11 @@ use crate::guard::DestinationRefused;
 /// Bytes of an answer that are read.
 const MAX_BODY: usize = 1024 * 1024;
 /// The longest wait that an external system can ask for.
-pub(super) const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
+pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// What became of a request.
 #[derive(Debug)]
-pub(super) enum Exchange {
+pub(crate) enum Exchange {
     /// A status and headers came, perhaps more.
     Answered(Answer),
     /// Nothing was sent.
@@ -29,15 +29,15 @@ pub(super) enum Exchange {
 
 /// Why there is no answer.
 #[derive(Clone, Debug)]
-pub(super) struct Trouble {
-    pub(super) code: &'static str,
-    pub(super) message: String,
-    pub(super) permanence: Permanence,
+pub(crate) struct Trouble {
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+    pub(crate) permanence: Permanence,
 }
 
 /// How much of an answer's body was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Completeness {
+pub(crate) enum Completeness {
     Whole,
     /// There was more than is read.
     Cut,
@@ -47,18 +47,18 @@ pub(super) enum Completeness {
 
 /// A status and what came with it.
 #[derive(Clone, Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) content_type: Option<String>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) content_type: Option<String>,
     /// Where the system says the thing it made, or the thing asked for, is.
-    pub(super) location: Option<String>,
-    pub(super) retry_after: Option<Duration>,
-    pub(super) body: Vec<u8>,
-    pub(super) completeness: Completeness,
+    pub(crate) location: Option<String>,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) completeness: Completeness,
 }
 
 /// Sends a request and reads its answer as far as it comes and as far as it is wanted.
-pub(super) async fn exchange(request: RequestBuilder) -> Exchange {
+pub(crate) async fn exchange(request: RequestBuilder) -> Exchange {
     match request.send().await {
         Ok(response) => Exchange::Answered(read(response).await),
         Err(error) if error.is_builder() => unwritten(),
@@ -69,7 +69,7 @@ pub(super) async fn exchange(request: RequestBuilder) -> Exchange {
 }
 
 /// There is no such request.
-pub(super) fn unwritten() -> Exchange {
+pub(crate) fn unwritten() -> Exchange {
     Exchange::NeverLeft(Trouble {
         code: "INVALID_REQUEST",
         message: "The request could not be written.".to_owned(),

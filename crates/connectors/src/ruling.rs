@@ -1,4 +1,4 @@
-//! From a status to what it says of the request: the rows of the table that need no look at the records.
+//! From a status to what it says of the request: what needs no look at the records.
 
 use domain::doubt::Certainty;
 
@@ -8,27 +8,29 @@ use crate::error_shapes::ParsedError;
 /// What is known when a status that isn't success is judged.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "four independent facts, each named where it is set")]
-pub(super) struct Facts {
+pub(crate) struct Facts {
     /// An idempotency key went with the request.
-    pub(super) keyed: bool,
+    pub(crate) keyed: bool,
     /// The answer names a field or a record.
-    pub(super) names_field: bool,
+    pub(crate) names_field: bool,
     /// The answer's code says it was too much at once.
-    pub(super) throttled: bool,
+    pub(crate) throttled: bool,
     /// The system itself declined, rather than a gateway that lost it: the answer says when to come back, or explains
     /// itself in a problem document.
-    pub(super) declined: bool,
+    pub(crate) declined: bool,
 }
 
 /// The certainty and permanence of a status that isn't 2xx.
 ///
 /// Whether the system would recognise a repetition makes no difference: a corrected version is none.
-pub(super) fn rule(status: u16, facts: Facts) -> (Certainty, Permanence) {
+pub(crate) fn rule(status: u16, facts: Facts) -> (Certainty, Permanence) {
     use Certainty::{NotTaken, Open};
     use Permanence::{Permanent, Transient};
     match status {
         303 => (Open, Permanence::Unknown),
-        408 | 425 | 429 => (NotTaken, Transient),
+        // Whoever waited too long for somebody else cannot know what that one did.
+        408 if !facts.names_field => (Open, Transient),
+        425 | 429 => (NotTaken, Transient),
         409 if facts.keyed && !facts.names_field => (Open, Transient),
         400..=499 if facts.throttled => (NotTaken, Transient),
         300..=499 | 501 | 505 => (NotTaken, Permanent),
@@ -40,7 +42,7 @@ pub(super) fn rule(status: u16, facts: Facts) -> (Certainty, Permanence) {
 }
 
 /// Whether a complaint's code says that it was too much at once, whatever the status.
-pub(super) fn is_throttling(complaint: &ParsedError) -> bool {
+pub(crate) fn is_throttling(complaint: &ParsedError) -> bool {
     const WORDS: &[&str] =
         &["RATE_LIMIT", "RATELIMIT", "THROTTL", "TOO_MANY_REQUESTS", "CONCURRENCY_LIMIT", "INSUFFICIENT_CREDITS"];
     // Dataverse's service protection limits.
@@ -74,7 +76,11 @@ mod tests {
             (400, throttled, NotTaken, Transient),
             (401, plain, NotTaken, Permanent),
             (404, plain, NotTaken, Permanent),
-            (408, plain, NotTaken, Transient),
+            (408, plain, Open, Transient),
+            (408, keyed, Open, Transient),
+            (408, throttled, Open, Transient),
+            (408, declined, Open, Transient),
+            (408, named, NotTaken, Permanent),
             (409, plain, NotTaken, Permanent),
             (409, keyed, Open, Transient),
             (409, Facts { names_field: true, ..keyed }, NotTaken, Permanent),

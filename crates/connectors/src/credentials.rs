@@ -1,13 +1,33 @@
-//! What a generic HTTP connector shows to be let in.
+//! What a connector shows to be let in.
 
 use std::fmt;
 
 use domain::violation::{Rule, Violation};
 use reqwest::RequestBuilder;
-use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
-use super::settings::{Reader, is_reserved};
+use crate::reader::Reader;
+
+/// Headers that belong to the connection, to the credentials or to the connector itself.
+const RESERVED_HEADERS: &[&str] = &[
+    "accept-encoding",
+    "authorization",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "cookie",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
 
 /// Secrets shorter than this are not looked for in answers: they would blot out ordinary words.
 const SHORTEST_SCRUBBED: usize = 6;
@@ -29,6 +49,11 @@ pub enum Credentials {
         /// The password.
         password: String,
     },
+    /// `Authorization: token …`, as Xledger has it.
+    Token {
+        /// The token.
+        token: String,
+    },
     /// A header of the system's own choosing.
     Header {
         /// Its name.
@@ -44,6 +69,7 @@ impl fmt::Debug for Credentials {
             Self::None => "Credentials::None",
             Self::Bearer { .. } => "Credentials::Bearer(…)",
             Self::Basic { .. } => "Credentials::Basic(…)",
+            Self::Token { .. } => "Credentials::Token(…)",
             Self::Header { .. } => "Credentials::Header(…)",
         })
     }
@@ -51,26 +77,21 @@ impl fmt::Debug for Credentials {
 
 impl Credentials {
     /// Shows them with a request.
-    pub(super) fn apply(&self, request: RequestBuilder) -> RequestBuilder {
+    pub(crate) fn apply(&self, request: RequestBuilder) -> RequestBuilder {
         match self {
             Self::None => request,
             Self::Bearer { token } => request.bearer_auth(token),
             Self::Basic { username, password } => request.basic_auth(username, Some(password)),
-            Self::Header { name, value } => match HeaderValue::from_str(value) {
-                Ok(mut value) => {
-                    value.set_sensitive(true);
-                    request.header(name, value)
-                }
-                Err(_) => request,
-            },
+            Self::Token { token } => with_secret(request, AUTHORIZATION, &format!("token {token}")),
+            Self::Header { name, value } => with_secret(request, name.clone(), value),
         }
     }
 
     /// Takes them out of a text, since some systems quote a request's headers in their complaints.
-    pub(super) fn scrub(&self, text: &str) -> String {
+    pub(crate) fn scrub(&self, text: &str) -> String {
         let secret = match self {
             Self::None => return text.to_owned(),
-            Self::Bearer { token } => token,
+            Self::Bearer { token } | Self::Token { token } => token,
             Self::Basic { password, .. } => password,
             Self::Header { value, .. } => value,
         };
@@ -86,8 +107,42 @@ impl Credentials {
     }
 }
 
+fn with_secret(request: RequestBuilder, name: HeaderName, value: &str) -> RequestBuilder {
+    match HeaderValue::from_str(value) {
+        Ok(mut value) => {
+            value.set_sensitive(true);
+            request.header(name, value)
+        }
+        Err(_) => request,
+    }
+}
+
+/// Parses the credentials of a system that knows a token alone; `None` after adding what is wrong with them.
+pub(crate) fn parse_token(value: Option<&Value>, found: &mut Vec<Violation>) -> Option<Credentials> {
+    let Some(value) = value.filter(|value| !value.is_null()) else {
+        found.push(Violation::new(Rule::Required, "/credentials", "a token is needed"));
+        return None;
+    };
+    let Some(object) = value.as_object() else {
+        found.push(Violation::new(Rule::InvalidFormat, "/credentials", "an object with a type and a token"));
+        return None;
+    };
+    let before = found.len();
+    let mut reader = Reader::new(object, "/credentials", found);
+    let kind = reader.needed("type", 20);
+    if !matches!(kind.as_str(), "" | "token") {
+        reader.complain(Rule::UnknownValue, "type", "token");
+    }
+    let token = reader.needed("token", 8_000);
+    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        reader.complain(Rule::InvalidFormat, "token", "a token without spaces and line breaks");
+    }
+    reader.finish();
+    (found.len() == before).then_some(Credentials::Token { token })
+}
+
 /// Parses the credentials; `None` after adding what is wrong with them.
-pub(super) fn parse(value: Option<&Value>, found: &mut Vec<Violation>) -> Option<Credentials> {
+pub(crate) fn parse(value: Option<&Value>, found: &mut Vec<Violation>) -> Option<Credentials> {
     let value = value.filter(|value| !value.is_null());
     let Some(value) = value else { return Some(Credentials::None) };
     let Some(object) = value.as_object() else {
@@ -126,10 +181,7 @@ fn read(object: &Map<String, Value>, found: &mut Vec<Violation>) -> Option<Crede
                 reader.complain(Rule::InvalidFormat, "value", "a value without line breaks");
             }
             match HeaderName::from_bytes(name.as_bytes()) {
-                Ok(name)
-                    if (name == reqwest::header::AUTHORIZATION || !is_reserved(&name))
-                        && name != reqwest::header::CONTENT_TYPE =>
-                {
+                Ok(name) if (name == AUTHORIZATION || !is_reserved(&name)) && name != reqwest::header::CONTENT_TYPE => {
                     Some(Credentials::Header { name, value })
                 }
                 _ => {
@@ -148,6 +200,11 @@ fn read(object: &Map<String, Value>, found: &mut Vec<Violation>) -> Option<Crede
     };
     reader.finish();
     credentials
+}
+
+/// Whether a header is not for the settings to set.
+pub(crate) fn is_reserved(name: &HeaderName) -> bool {
+    RESERVED_HEADERS.contains(&name.as_str())
 }
 
 #[cfg(test)]
@@ -177,6 +234,28 @@ mod tests {
         }
         assert_eq!(parsed(&json!({ "type": "none" })).unwrap(), Credentials::None);
         assert_eq!(parse(None, &mut Vec::new()), Some(Credentials::None));
+    }
+
+    #[test]
+    fn a_token_alone_is_read_where_nothing_else_is_known() {
+        let parsed = |value: Option<&Value>| {
+            let mut found = Vec::new();
+            parse_token(value, &mut found)
+                .ok_or_else(|| found.iter().map(|one| format!("{} {}", one.pointer, one.rule)).collect::<Vec<_>>())
+        };
+        let token = parsed(Some(&json!({ "type": "token", "token": "s3cret-token" }))).unwrap();
+        assert!(!format!("{token:?}").contains("s3cret"));
+        assert_eq!(token.scrub("token s3cret-token?"), "token [credential]?");
+        assert_eq!(parsed(None).unwrap_err(), ["/credentials required"]);
+        assert_eq!(parsed(Some(&json!("x"))).unwrap_err(), ["/credentials invalid_format"]);
+        let wrong = json!({ "type": "bearer", "token": "a b", "user": "x" });
+        let expected =
+            ["/credentials/type unknown_value", "/credentials/token invalid_format", "/credentials/user unknown_field"];
+        assert_eq!(parsed(Some(&wrong)).unwrap_err(), expected);
+        assert_eq!(
+            parsed(Some(&json!({}))).unwrap_err(),
+            ["/credentials/type required", "/credentials/token required"]
+        );
     }
 
     #[test]

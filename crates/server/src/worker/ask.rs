@@ -1,0 +1,228 @@
+//! Asking for records of unknown fate before they may be sent: those that have arrived never are, those that the external
+//! system does not have are, and the others stay in doubt.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use connectors::{Connector, OutboundRecord};
+use domain::asking::{ASKED_TOO_EARLY, AWAITING_POSTING, Asked, Doubt, Way};
+use domain::doubt::Certainty;
+use domain::record::{RecordError, RecordOutcome};
+use store::OrgTx;
+use store::record_outcomes::NewOutcome;
+use store::source_records::{RecordKey, SettledRecord};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::lease::Lease;
+use super::send;
+use super::sync::DATABASE_PAUSE;
+use crate::ledger::{Claimed, storable_errors};
+use crate::state::AppState;
+
+/// Records that are asked for before what was said is written.
+const GROUP: usize = 64;
+
+/// A record of unknown fate.
+struct Doubtful {
+    doubt: Doubt,
+    record: OutboundRecord,
+    /// What is known of it, to be written with what is said.
+    known: NewOutcome,
+}
+
+/// What the external system said of one.
+struct Answered {
+    doubtful: Doubtful,
+    asked_at: DateTime<Utc>,
+    said: Asked,
+}
+
+/// Asks for an attempt's records of unknown fate. Returns those that may be sent now; and, told to stop or without its
+/// lease, also those that were not asked for, of which nothing is sent either.
+pub(super) async fn ask_all(
+    state: &AppState,
+    claimed: &Claimed,
+    connector: &Arc<dyn Connector>,
+    lease: &Lease,
+    shutdown: &CancellationToken,
+) -> Vec<RecordKey> {
+    let mut waiting: VecDeque<RecordKey> = claimed.asked.iter().cloned().collect();
+    let mut left = Vec::new();
+    while !waiting.is_empty() && !lease.is_lost() && !shutdown.is_cancelled() {
+        let mut keys: Vec<RecordKey> = waiting.drain(..waiting.len().min(GROUP)).collect();
+        let doubtful = loop {
+            match load(state, claimed, &keys).await {
+                Ok(doubtful) => break doubtful,
+                Err(error) => {
+                    tracing::warn!(sync_id = %claimed.sync.id, error = %error, "records could not be read; trying again");
+                    if shutdown.is_cancelled() {
+                        break Vec::new();
+                    }
+                    tokio::time::sleep(DATABASE_PAUSE).await;
+                }
+            }
+        };
+        let answered = ask(state, connector, doubtful, lease, shutdown).await;
+        let settled: HashSet<RecordKey> = record(state, claimed, lease, &answered, shutdown).await;
+        keys.retain(|key| !settled.contains(key));
+        left.append(&mut keys);
+    }
+    left.extend(waiting);
+    left
+}
+
+/// Reads the records that can be asked for. Any other is judged when it is about to leave.
+async fn load(state: &AppState, claimed: &Claimed, keys: &[RecordKey]) -> anyhow::Result<Vec<Doubtful>> {
+    let (config, now) = (&claimed.config, state.clock.now());
+    let rows = {
+        let mut tx = OrgTx::begin(&state.db, claimed.sync.organization_id).await?;
+        store::source_records::load_outbound(&mut tx, config.id, keys).await?
+    };
+    let mut found = Vec::with_capacity(rows.len());
+    for row in rows {
+        let known = send::sending(&row);
+        let Some(doubt) = row.doubt.clone().filter(|doubt| claimed.asking.way(doubt, now) == Way::LookUp) else {
+            continue;
+        };
+        if let Some(record) = send::open(state, config.id, &row)? {
+            found.push(Doubtful { doubt, record, known });
+        }
+    }
+    Ok(found)
+}
+
+/// Asks for records, several at a time, until all are answered or nobody wants to know any more.
+async fn ask(
+    state: &AppState,
+    connector: &Arc<dyn Connector>,
+    doubtful: Vec<Doubtful>,
+    lease: &Lease,
+    shutdown: &CancellationToken,
+) -> Vec<Answered> {
+    let slots = connector.concurrency().max(1);
+    let mut waiting = VecDeque::from(doubtful);
+    let at_once = connector.asks_at_once().max(1);
+    let mut under_way: JoinSet<Vec<Answered>> = JoinSet::new();
+    let mut answered = Vec::new();
+    loop {
+        while under_way.len() < slots && !waiting.is_empty() {
+            let some: Vec<Doubtful> = waiting.drain(..waiting.len().min(at_once)).collect();
+            let (connector, clock) = (Arc::clone(connector), state.clock.clone());
+            under_way.spawn(async move {
+                let asked_at = clock.now();
+                let records: Vec<OutboundRecord> = some.iter().map(|doubtful| doubtful.record.clone()).collect();
+                let said = connector.ask(&records).await;
+                let answered = some.into_iter().zip(said);
+                answered.map(|(doubtful, said)| Answered { doubtful, asked_at, said }).collect()
+            });
+        }
+        let next = tokio::select! {
+            next = under_way.join_next() => next,
+            () = shutdown.cancelled() => return answered,
+            () = lease.lost() => return answered,
+        };
+        match next {
+            Some(some) => answered.extend(some.unwrap_or_default()),
+            None => return answered,
+        }
+    }
+}
+
+/// Writes what was said, and returns the records that are settled by it or stay in doubt; the others may be sent.
+async fn record(
+    state: &AppState,
+    claimed: &Claimed,
+    lease: &Lease,
+    answered: &[Answered],
+    shutdown: &CancellationToken,
+) -> HashSet<RecordKey> {
+    if answered.is_empty() {
+        return HashSet::new();
+    }
+    let mut outcomes = Vec::with_capacity(answered.len());
+    let mut absent = Vec::new();
+    for one in answered {
+        let outcome = outcome_of(claimed, one);
+        // What was refused after all is not there either, but has failed.
+        if outcome.as_ref().is_none_or(|outcome| outcome.outcome == RecordOutcome::Failed) {
+            absent.push(send::key_of(&one.doubtful.record));
+        }
+        outcomes.extend(outcome);
+    }
+    while let Err(error) = write(state, claimed, lease, &outcomes, &absent).await {
+        tracing::warn!(sync_id = %claimed.sync.id, error = %error, "what was said could not be recorded; trying again");
+        if shutdown.is_cancelled() {
+            break;
+        }
+        tokio::time::sleep(DATABASE_PAUSE).await;
+    }
+    state.hub.nudge();
+    outcomes.into_iter().map(|outcome| outcome.key).collect()
+}
+
+/// One transaction. A record that the external system does not have is released only while the attempt runs: nobody else
+/// can have sent it meanwhile.
+async fn write(
+    state: &AppState,
+    claimed: &Claimed,
+    lease: &Lease,
+    outcomes: &[NewOutcome],
+    absent: &[RecordKey],
+) -> anyhow::Result<()> {
+    let (asked, now) = (Instant::now(), state.clock.now());
+    let mut tx = OrgTx::begin_durable(&state.db, claimed.sync.organization_id).await?;
+    let held = lease.extend(&mut tx, now).await?;
+    if held {
+        store::source_records::settle_absent(&mut tx, claimed.config.id, absent, now).await?;
+    }
+    // What has arrived is known whoever has the attempt now; the rest is said by whoever has it.
+    let told: Vec<NewOutcome> =
+        outcomes.iter().filter(|outcome| held || outcome.outcome.is_delivered()).cloned().collect();
+    let settled: Vec<SettledRecord<'_>> = told.iter().map(|new| send::settled(new, Certainty::Open)).collect();
+    send::write(state, claimed, tx, &told, &settled, now).await?;
+    if held {
+        lease.extended(asked);
+    }
+    Ok(())
+}
+
+/// What was said of a record, as its outcome; `None` if it has not arrived, and never will by what was sent.
+fn outcome_of(claimed: &Claimed, answered: &Answered) -> Option<NewOutcome> {
+    let Answered { doubtful, asked_at, said } = answered;
+    let known = doubtful.known.clone();
+    let errors = match &said.clone().settled(&doubtful.doubt, *asked_at) {
+        Asked::Found { reference } => {
+            let external_reference_id = reference.as_deref().map(send::storable_reference);
+            return Some(NewOutcome { outcome: RecordOutcome::Succeeded, external_reference_id, ..known });
+        }
+        Asked::Taken { reference, .. } => {
+            let external_reference_id = reference.as_deref().map(send::storable_reference);
+            let errors = vec![awaiting_posting()];
+            return Some(NewOutcome { outcome: RecordOutcome::Unknown, errors, external_reference_id, ..known });
+        }
+        Asked::Refused(errors) if claimed.asking.believes_absence(&doubtful.doubt, *asked_at) => {
+            let errors = storable_errors(errors);
+            return Some(NewOutcome { outcome: RecordOutcome::Failed, errors, ..known });
+        }
+        // What was refused may be what an earlier request brought: the last one may still be on its way.
+        Asked::Refused(errors) => storable_errors(errors),
+        Asked::Absent if claimed.asking.believes_absence(&doubtful.doubt, *asked_at) => return None,
+        Asked::Absent => vec![too_early()],
+        Asked::Unclear(error) => storable_errors(std::slice::from_ref(error)),
+    };
+    Some(NewOutcome { outcome: RecordOutcome::Unknown, errors, ..known })
+}
+
+fn awaiting_posting() -> RecordError {
+    let message = "the external system has taken the record, and may refuse it after all; ask again later";
+    RecordError { code: AWAITING_POSTING.to_owned(), message: message.to_owned(), ..RecordError::default() }
+}
+
+fn too_early() -> RecordError {
+    let message = "the external system does not have the record, but was asked so soon that it may still arrive; \
+                   ask again later";
+    RecordError { code: ASKED_TOO_EARLY.to_owned(), message: message.to_owned(), ..RecordError::default() }
+}
