@@ -154,7 +154,8 @@ async fn many_records_are_asked_for_beside_those_that_are_sent() -> anyhow::Resu
     settings["concurrency"] = json!(1);
     let integration = scene.admin.connect(settings, json!({})).await?;
     // More than are asked for at a time: half of them booked, half of them lost, and one that is refused.
-    let (booked, lost, bad) = (Claim::many(70), Claim::many(70), Claim::bad(71));
+    // Records leave in the order of their ids, the refused one before those that are lost.
+    let (booked, bad, lost) = (Claim::many(70), Claim::bad(71), Claim::many(70));
     books.behave(Behaviour { reset_after: Some(0), ..Behaviour::default() }).await?;
     scene.admin.stage_all(integration, &booked).await?;
     let first = id_of(&scene.admin.run(integration).await?)?;

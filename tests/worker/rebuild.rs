@@ -69,7 +69,7 @@ async fn a_row_that_says_something_else_is_found_and_built_anew() -> anyhow::Res
     assert!(said(&fine).contains("2 health rows compared with the ledger, 0 differ"), "{}", said(&fine));
 
     // Somebody meddles with both rows.
-    sqlx::query("UPDATE integration_health SET facts = facts || '{\"consecutive_failures\": 7, \"recent\": []}'")
+    sqlx::query("UPDATE integration_health SET facts = (facts::jsonb || '{\"consecutive_failures\": 7, \"recent\": []}')::json")
         .execute(&pool)
         .await?;
     let meddled = facts(&pool, books).await.unwrap();
