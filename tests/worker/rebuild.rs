@@ -69,9 +69,11 @@ async fn a_row_that_says_something_else_is_found_and_built_anew() -> anyhow::Res
     assert!(said(&fine).contains("2 health rows compared with the ledger, 0 differ"), "{}", said(&fine));
 
     // Somebody meddles with both rows.
-    sqlx::query("UPDATE integration_health SET facts = (facts::jsonb || '{\"consecutive_failures\": 7, \"recent\": []}')::json")
-        .execute(&pool)
-        .await?;
+    sqlx::query(
+        "UPDATE integration_health SET facts = (facts::jsonb || '{\"consecutive_failures\": 7, \"recent\": []}')::json",
+    )
+    .execute(&pool)
+    .await?;
     let meddled = facts(&pool, books).await.unwrap();
     let found = rebuild_health(&server, &["--check"])?;
     assert_eq!(found.status.code(), Some(1), "{}", said(&found));

@@ -4,12 +4,12 @@ mod database;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::HttpServer;
 use actix_web::dev::ServerHandle;
 use anyhow::{Context as _, bail};
-use store::Database;
+use store::{Database, StoreError};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
@@ -18,17 +18,21 @@ use tokio_util::sync::CancellationToken;
 
 use crate::archive::ArchiveReader;
 use crate::auth::keys;
+use crate::auth::token::TokenService;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::events::EventHub;
 use crate::http::{Shared, application};
 use crate::ledger::GroupCommit;
 use crate::state::{AppState, outbound_policy};
+use crate::vault::Vault;
 
 pub use database::{ServingDatabase, app_password, role_password, with_database};
 
 /// Seconds that open requests have to end.
 const GRACE_SECONDS: u64 = 20;
+/// Pause before a database that went away while it was prepared is tried again.
+const DATABASE_PAUSE: Duration = Duration::from_millis(200);
 /// How long the worker has to end what it is at.
 const WORKER_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -67,16 +71,8 @@ pub async fn spawn(config: Config, clock: Clock) -> anyhow::Result<Running> {
 pub async fn spawn_parts(config: Config, clock: Clock, parts: Parts) -> anyhow::Result<Running> {
     // A second installation of the provider is refused, harmlessly.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let url = config.database.url.as_ref().context("no database is configured")?;
-    let db = Database::connect(url.expose(), config.database.max_connections, config.database.patience)
-        .await
-        .context("connecting to the database")?;
-    if !store::migrate::is_current(&db).await? {
-        bail!("the database's schema is not the one this program was built with: run `syncwatch migrate` first");
-    }
-    db.ensure_partitions(clock.now().date_naive()).await.context("making the ledger's partitions")?;
     let vault = config.vault()?;
-    let tokens = keys::token_service(&db, &config, &vault, clock.now()).await?;
+    let (db, tokens) = prepared(&config, &vault, &clock).await?;
     let outbound = outbound_policy(&config.outbound).map_err(anyhow::Error::msg)?;
     let archive = ArchiveReader::open(&config.archive.location).context("opening the archive")?;
     let shutdown = CancellationToken::new();
@@ -114,6 +110,38 @@ pub async fn spawn_parts(config: Config, clock: Clock, parts: Parts) -> anyhow::
         running.worker = Some(tokio::spawn(crate::worker::run(state, shutdown)));
     }
     Ok(running)
+}
+
+/// The database, with everything in it that serving begins with. One that goes away meanwhile, as when it is restarted
+/// together with this process, is waited for.
+async fn prepared(config: &Config, vault: &Vault, clock: &Clock) -> anyhow::Result<(Database, TokenService)> {
+    let deadline = Instant::now() + config.database.patience;
+    loop {
+        match prepare(config, vault, clock).await {
+            Err(error) if is_passing(&error) && Instant::now() < deadline => {
+                tracing::warn!(error = %format_args!("{error:#}"), "the database went away; trying again");
+                tokio::time::sleep(DATABASE_PAUSE).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn prepare(config: &Config, vault: &Vault, clock: &Clock) -> anyhow::Result<(Database, TokenService)> {
+    let url = config.database.url.as_ref().context("no database is configured")?;
+    let db = Database::connect(url.expose(), config.database.max_connections, config.database.patience)
+        .await
+        .context("connecting to the database")?;
+    if !store::migrate::is_current(&db).await? {
+        bail!("the database's schema is not the one this program was built with: run `syncwatch migrate` first");
+    }
+    db.ensure_partitions(clock.now().date_naive()).await.context("making the ledger's partitions")?;
+    let tokens = keys::token_service(&db, config, vault, clock.now()).await?;
+    Ok((db, tokens))
+}
+
+fn is_passing(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.downcast_ref::<StoreError>().is_some_and(StoreError::is_passing))
 }
 
 /// How long an idle connection is kept.
