@@ -37,7 +37,8 @@ impl Certainty {
 ///
 /// `doubted` says that an earlier request is in doubt, since the record was sent again while its fate was unknown. That
 /// the repetition was refused, or never left, says nothing about the earlier one: of the answers, only a delivery ends
-/// such a doubt; besides, a person's word does, and that of a system that was asked for the record. What has arrived or was booked by hand stays so whatever comes late.
+/// such a doubt; besides, a person's word does, and that of a system that was asked for the record. What has arrived or
+/// was booked by hand stays so whatever comes late.
 pub const fn after(before: RecordState, doubted: bool, outcome: RecordOutcome, certainty: Certainty) -> RecordState {
     use RecordState::{Delivered, Failed, Handled, Staged, Unknown};
     match (before, RecordState::after(outcome)) {

@@ -79,7 +79,8 @@ impl Settings {
         let mut headers: Vec<_> = self.headers.iter().collect();
         // They may tell one client of the system from another.
         headers.sort_by(|(a, _), (b, _)| a.as_str().cmp(b.as_str()));
-        let mut target = vec![self.url.clone()];
+        // A key may count for one method alone.
+        let mut target = vec![format!("{} {}", reqwest::Method::from(self.method), self.url)];
         target.extend(
             headers.iter().map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes()))),
         );

@@ -39,6 +39,15 @@ struct Said {
     complaints: Vec<Complaint>,
     /// Xledger's ids of what it took, by the ids that the request gave.
     taken: HashMap<String, String>,
+    /// The ids that the request gave, of all rows of the answer: what has one may have been taken.
+    answered: HashSet<String>,
+}
+
+impl Said {
+    /// Whether the answer has a row for a line of a record.
+    fn answers(&self, record: usize, lines: usize) -> bool {
+        (0..lines).any(|line| self.answered.contains(&client_id(record, line)))
+    }
 }
 
 /// The complaints by whom they are about.
@@ -111,11 +120,13 @@ impl Judge<'_> {
 
     fn read(&self, body: &Value) -> Said {
         let edges = body.pointer(&format!("/data/{}/edges", self.mutation.name)).and_then(Value::as_array);
-        let taken = edges.into_iter().flatten().filter_map(|edge| {
-            let id = edge.get("clientId")?.as_str()?;
-            Some((id.to_owned(), edge.pointer("/node/dbId").and_then(reference)?))
-        });
-        Said { complaints: complaints::read(body, SystemTime::now().into()), taken: taken.collect() }
+        let (mut taken, mut answered) = (HashMap::new(), HashSet::new());
+        for edge in edges.into_iter().flatten() {
+            let Some(id) = edge.get("clientId").and_then(Value::as_str) else { continue };
+            answered.insert(id.to_owned());
+            taken.extend(edge.pointer("/node/dbId").and_then(reference).map(|own| (id.to_owned(), own)));
+        }
+        Said { complaints: complaints::read(body, SystemTime::now().into()), taken, answered }
     }
 
     /// A refusal in other words than Xledger's own.
@@ -137,7 +148,7 @@ impl Judge<'_> {
         }
         let placed = self.placed(answer, &said.complaints);
         if said.taken.is_empty() && !said.complaints.is_empty() {
-            return self.refused(answer, &said.complaints, placed);
+            return self.refused(answer, said, placed);
         }
         let partial = !said.complaints.is_empty();
         let owns = placed.own.into_iter().enumerate();
@@ -157,7 +168,7 @@ impl Judge<'_> {
         let lines = self.nodes.sent.get(record).map_or(0, |sent| sent.lines);
         let ids: Vec<&str> =
             (0..lines).filter_map(|line| said.taken.get(&client_id(record, line))).map(String::as_str).collect();
-        let surely_refused = is_surely_refused(&own, lines, false);
+        let surely_refused = !said.answers(record, lines) && is_surely_refused(&own, lines, false);
         let mut errors: Vec<RecordError> = own.into_iter().map(|one| one.error).collect();
         if ids.len() == lines && self.awaits_posting {
             errors.insert(0, wording::own(self.credentials, AWAITING_POSTING, "Accepted, and yet to be posted."));
@@ -191,11 +202,13 @@ impl Judge<'_> {
     }
 
     /// Nothing was taken, as far as the answer says.
-    fn refused(&self, answer: &Answer, complaints: &[Complaint], placed: Placed) -> Vec<RecordAnswer> {
+    fn refused(&self, answer: &Answer, said: &Said, placed: Placed) -> Vec<RecordAnswer> {
+        let complaints = &said.complaints;
         let is = |kind: Kind| complaints.iter().any(|complaint| complaint.kind == kind);
         let wait: Option<Duration> = complaints.iter().filter_map(|complaint| complaint.wait).max();
         // Complaints of parts of the answer leave open what the other parts became.
-        let whole = !is(Kind::Unclear) && !complaints.iter().any(|complaint| complaint.is_partial);
+        let whole =
+            !is(Kind::Unclear) && !complaints.iter().any(|complaint| complaint.is_partial) && said.answered.is_empty();
         let (certainty, permanence) = if (200..300).contains(&answer.status) {
             (Certainty::Open, Permanence::Unknown)
         } else {
@@ -206,11 +219,12 @@ impl Judge<'_> {
         let some_named = own.iter().any(|own| !own.is_empty());
         let alone = own.len() == 1;
         let mut answers = Vec::with_capacity(own.len());
-        for (own, sent) in own.into_iter().zip(self.nodes.sent) {
+        for (record, (own, sent)) in own.into_iter().zip(self.nodes.sent).enumerate() {
+            let named = !said.answers(record, sent.lines) && is_surely_refused(&own, sent.lines, whole);
             let failed = blank(Some(answer), RecordOutcome::Failed);
             let mut one = if whole && is(Kind::Throttled) {
                 RecordAnswer { permanence: Permanence::Transient, retry_after: answer.retry_after.max(wait), ..failed }
-            } else if (whole && (is(Kind::Denied) || alone)) || is_surely_refused(&own, sent.lines, whole) {
+            } else if (whole && (is(Kind::Denied) || alone)) || named {
                 RecordAnswer { permanence: Permanence::Permanent, ..failed }
             } else if whole {
                 // Another record is at fault, or nobody says which.

@@ -60,6 +60,9 @@ const DENIED_WORDS: &[&str] = &["Bad format for API Token"];
 /// Complaints that are read: one for each node there can be.
 const MAX_COMPLAINTS: usize = 500;
 
+/// Length of a path to a row of the answer: the mutation, `edges`, the index.
+const ROW_OF_ANSWER: usize = 3;
+
 const BURST: Duration = Duration::from_secs(5);
 const CONCURRENCY: Duration = Duration::from_secs(1);
 /// Where the allowance is used up and nothing says until when.
@@ -99,12 +102,18 @@ fn complaint(entry: &Value, now: DateTime<Utc>) -> Complaint {
     }
     let path = entry.get("path").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let of_answer = path.iter().find_map(Value::as_u64).and_then(|index| usize::try_from(index).ok());
-    let kind = kind(entry, &parsed);
+    let is_partial = path.len() > 1;
+    let kind = match kind(entry, &parsed) {
+        // Said of a part of the answer, that something may not be read says nothing of what was written; and of a row
+        // that was made for the answer, nothing does.
+        kind if path.len() > ROW_OF_ANSWER || (is_partial && kind != Kind::Invalid) => Kind::Unclear,
+        kind => kind,
+    };
     Complaint {
         kind,
         node: node.or(of_answer),
         name,
-        is_partial: path.len() > 1,
+        is_partial,
         wait: (kind == Kind::Throttled).then(|| wait(entry, &parsed, now)),
         parsed,
     }

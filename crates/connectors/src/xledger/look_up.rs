@@ -21,13 +21,23 @@ use crate::wording::{self, MAX_ERRORS};
 
 /// Rows that are asked for at once: there are at most half as many lines in a request.
 const MOST_ROWS: u32 = 1_000;
+/// Levels of an item that was not posted, by code or name.
+const ERROR_LEVELS: &[&str] = &["E", "ERROR"];
 /// Code of a record whose posting failed.
 const POSTING_FAILED: &str = "POSTING_FAILED";
 
 /// Xledger's ids of the items that are there, by what they are found by.
 pub(super) type There = HashMap<String, Vec<String>>;
-/// Why items failed to be posted, by Xledger's ids.
-pub(super) type Failed = HashMap<String, Vec<RecordError>>;
+/// What is said of the posting of items, by Xledger's ids.
+pub(super) type Failed = HashMap<String, Vec<Remark>>;
+
+/// What is said of the posting of an item.
+#[derive(Debug)]
+pub(super) struct Remark {
+    /// Said outright: anything milder may be said of an item that was posted.
+    is_error: bool,
+    words: [RecordError; 2],
+}
 
 /// The query for the lines of records.
 pub(super) fn items_query(mutation: &Mutation, wanted: &[Vec<String>]) -> Value {
@@ -78,7 +88,7 @@ impl LookUp<'_> {
         for node in self.nodes(exchange)? {
             let id = node.get("dbId").and_then(reference).filter(|id| asked_for.contains(id.as_str()));
             let Some(id) = id else { return Err(self.mismatch()) };
-            failed.entry(id).or_default().extend(self.posting_errors(&node));
+            failed.entry(id).or_default().push(self.remark(&node));
         }
         Ok(failed)
     }
@@ -105,13 +115,22 @@ impl LookUp<'_> {
             );
             return self.unclear("PARTLY_ACCEPTED", &message);
         }
+        let remarks = || ids.iter().filter_map(|id| failed.get(*id)).flatten();
+        if remarks().any(|remark| !remark.is_error) {
+            let ids = reference.unwrap_or_default();
+            let message = format!(
+                "The system has remarks on the posting of the record's items, and does not call them errors: {ids}. A \
+                 person has to see there whether it was posted."
+            );
+            return self.unclear("POSTING_UNCLEAR", &message);
+        }
         // A line that is there twice has failed where both have.
         let fails = |ids: &&Vec<String>| ids.iter().all(|id| failed.contains_key(id));
         match (items.iter().filter(|ids| fails(ids)).count(), refusable_for) {
             (0, Some(refusable_for)) => Asked::Taken { reference, refusable_for },
             (0, None) => Asked::Found { reference },
             (number, _) if number == items.len() => {
-                let errors = ids.iter().filter_map(|id| failed.get(*id)).flatten().cloned();
+                let errors = remarks().flat_map(|remark| remark.words.iter().cloned());
                 Asked::Refused(errors.take(MAX_ERRORS).collect())
             }
             _ => {
@@ -173,14 +192,16 @@ impl LookUp<'_> {
     }
 
     /// The system's own words, and what is to be done about them there.
-    fn posting_errors(self, node: &Value) -> [RecordError; 2] {
+    fn remark(self, node: &Value) -> Remark {
         let text = |pointer: &str| node.pointer(pointer).and_then(Value::as_str).filter(|text| !text.trim().is_empty());
+        let levels = [text("/errorLevel/code"), text("/errorLevel/name")];
+        let is_error = levels.into_iter().flatten().any(|level| ERROR_LEVELS.contains(&level.to_uppercase().as_str()));
         let level = text("/errorLevel/name").map(|level| format!(" ({level})")).unwrap_or_default();
         let advice = format!(
             "The system did not post the record{level}. Its items are to be removed there before it is sent again."
         );
         let said = text("/message").unwrap_or("The system did not post the record, and does not say why.");
-        [self.word(POSTING_FAILED, said), self.word(POSTING_FAILED, &advice)]
+        Remark { is_error, words: [self.word(POSTING_FAILED, said), self.word(POSTING_FAILED, &advice)] }
     }
 
     fn mismatch(self) -> RecordError {

@@ -26,17 +26,14 @@ pub fn asking(config: &IntegrationConfig) -> Asking {
         hash.update(part);
         hash.update(b"\0");
     }
+    // Where updates are sent, what is found may be the version before the one in doubt, also after they no longer are.
+    hash.update([u8::from(config.allow_updates)]);
     // As they lie in the database, so that the hash tells nothing of them. Whenever they are set anew, another account
     // may be behind them.
     if let Some(sealed) = &config.credentials {
         hash.update(&sealed.bytes);
     }
-    Asking {
-        target: hex::encode(hash.finalize()),
-        recognition,
-        // What is found may be the version before the one in doubt.
-        look_up: look_up.filter(|_| !config.allow_updates),
-    }
+    Asking { target: hex::encode(hash.finalize()), recognition, look_up: look_up.filter(|_| !config.allow_updates) }
 }
 
 impl Ledger<'_> {

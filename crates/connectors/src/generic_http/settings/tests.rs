@@ -161,6 +161,7 @@ fn a_target_is_told_by_where_requests_go_and_as_whom() {
     let plain = target(json!({ "url": url }));
     assert_eq!(plain, target(json!({ "url": url, "timeout_ms": 500, "idempotency_header": "Idempotency-Key" })));
     assert_ne!(plain, target(json!({ "url": other })));
+    assert_ne!(plain, target(json!({ "url": url, "method": "PATCH" })));
     let tenant = |number: u8| target(json!({ "url": url, "headers": { "X-B": "1", "X-Tenant": number.to_string() } }));
     assert_ne!(plain, tenant(7));
     assert_ne!(tenant(7), tenant(8));

@@ -190,6 +190,25 @@ fn who_is_not_to_blame_leaves_again() {
 }
 
 #[test]
+fn what_may_not_be_read_of_the_answer_may_have_been_written() {
+    let row = json!({ "clientId": "0.0", "node": null });
+    for (code, path) in [
+        ("FORBIDDEN", json!(["addGLImportItems", "edges", 0, "node"])),
+        ("FORBIDDEN", json!(["addGLImportItems", "edges", 0])),
+        ("BAD_REQUEST.INSUFFICIENT_CREDITS", json!(["addGLImportItems", "edges", 0, "node", "dbId"])),
+        ("INVALID_VALUE", json!(["addGLImportItems", "edges", 0, "node", "amount"])),
+        // The row is there, whatever is complained of.
+        ("FORBIDDEN", json!(["addGLImportItems"])),
+        ("INVALID_VALUE", json!(["addGLImportItems", "edges", 0])),
+    ] {
+        let complaint = json!({ "message": "no", "path": path, "extensions": { "code": code } });
+        let body = json!({ "data": { "addGLImportItems": { "edges": [row] } }, "errors": [complaint] });
+        let all = said(&[1], &body);
+        assert_eq!((all[0].outcome, all[0].certainty), (RecordOutcome::Unknown, Certainty::Open), "{body}");
+    }
+}
+
+#[test]
 fn too_much_and_not_allowed_are_told_from_one_another() {
     let credits = json!({ "message": "no", "code": "BAD_REQUEST.INSUFFICIENT_CREDITS" });
     for (code, wait) in [("BURST_RATE_LIMIT_REACHED", 5), ("CONCURRENCY_LIMIT_REACHED", 1)] {

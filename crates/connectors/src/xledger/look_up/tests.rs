@@ -78,6 +78,18 @@ fn what_was_taken_can_fail_to_be_posted() {
 }
 
 #[test]
+fn what_is_not_called_an_error_leaves_a_doubt() {
+    let there = look_up().items(&items(&[("a-0", 1)]), &wanted()).unwrap();
+    let levels = [json!({ "code": "W", "name": "Warning" }), json!({ "code": "I", "name": null }), json!(null)];
+    for level in levels {
+        let remark = json!({ "dbId": 1, "message": "The period closes soon.", "errorLevel": level });
+        let failed = look_up().errors(&connection(&[remark]), &there).unwrap();
+        let said = look_up().said(&wanted()[0], &there, &failed, Some(TimeDelta::seconds(30)));
+        assert!(matches!(&said, Asked::Unclear(error) if error.code == "POSTING_UNCLEAR"), "{level}: {said:?}");
+    }
+}
+
+#[test]
 fn only_a_whole_answer_about_what_was_asked_is_believed() {
     let row = json!({ "extIdentifier": "a-0", "dbId": "1" });
     let page = |edges: Value, more: Value| {
