@@ -10,7 +10,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=Cargo.toml");
     println!("cargo::rerun-if-changed=locales");
-    let config = Config::new("en")?.add_locale("nb")?.parse_options(ParseOptions::new().interpolate_display(true));
+    let config = Config::new("en")?
+        .add_locale("nb")?
+        .add_locale("nn")?
+        .parse_options(ParseOptions::new().interpolate_display(true));
     let translations = TranslationsInfos::parse(config)?;
     translations.emit_diagnostics();
     let out = PathBuf::from(std::env::var("OUT_DIR")?).join("i18n");

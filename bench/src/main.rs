@@ -3,16 +3,19 @@
 
 mod client;
 mod dashboard;
+mod export;
 mod figure;
 mod fill;
 mod installation;
 mod ledger;
 mod list;
 mod load;
+mod many;
 mod memory;
 mod moment;
 mod peer;
 mod pgbench;
+mod records;
 mod reporting;
 mod retry;
 mod statements;
@@ -71,10 +74,14 @@ enum Measurement {
     List,
     /// Retrying failed records, beside a bare loop of requests
     Retry,
+    /// Exporting records to a system that takes its time over them, beside a bare loop of requests
+    Export,
     /// The dashboard's first load
     Dashboard,
     /// The server's memory under the load of reporting, list and retry, which this runs
     Memory,
+    /// 50 integrations that sync at once, some with systems that hang: memory, and the longest wait for a slot
+    Many,
     /// The same operations with 10 million syncs and with 100 thousand, with an installation of its own
     Ledger,
     /// Only fills the big ledger, in the directory that --dir names
@@ -83,7 +90,8 @@ enum Measurement {
 
 impl Measurement {
     /// What shares one installation.
-    const ON_ONE_INSTALLATION: [Self; 5] = [Self::Reporting, Self::List, Self::Retry, Self::Dashboard, Self::Memory];
+    const ON_ONE_INSTALLATION: [Self; 7] =
+        [Self::Reporting, Self::List, Self::Retry, Self::Export, Self::Dashboard, Self::Memory, Self::Many];
 }
 
 impl Arguments {
@@ -187,6 +195,13 @@ async fn measure(arguments: &Arguments, installation: &Installation) -> Result<V
     if arguments.wants(Measurement::Memory) {
         figures.push(memory::measure(installation)?);
     }
+    // Their own loads, which are no part of that one.
+    if arguments.wants(Measurement::Export) {
+        figures.extend(export::measure(installation, quick).await.context("exporting records")?);
+    }
+    if arguments.wants(Measurement::Many) {
+        figures.extend(many::measure(installation, quick).await.context("many syncs at once")?);
+    }
     Ok(figures)
 }
 
@@ -201,9 +216,10 @@ mod tests {
 
     #[test]
     fn nothing_named_is_everything_and_memory_needs_a_load() {
-        use Measurement::{Dashboard, Ledger, List, Memory, Reporting, Retry};
-        assert_eq!(wanted(&[]), [Reporting, List, Retry, Dashboard, Memory]);
-        assert_eq!(wanted(&["--skip-dashboard"]), [Reporting, List, Retry, Memory]);
+        use Measurement::{Dashboard, Export, Ledger, List, Many, Memory, Reporting, Retry};
+        assert_eq!(wanted(&[]), [Reporting, List, Retry, Export, Dashboard, Memory, Many]);
+        assert_eq!(wanted(&["--skip-dashboard"]), [Reporting, List, Retry, Export, Memory, Many]);
+        assert_eq!(wanted(&["export", "many"]), [Export, Many]);
         assert_eq!(wanted(&["dashboard"]), [Dashboard]);
         assert_eq!(wanted(&["ledger"]), [Ledger], "which takes its time, and so is not run unless it is named");
         assert_eq!(wanted(&["memory"]), [Reporting, List, Retry, Memory]);

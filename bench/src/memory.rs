@@ -9,7 +9,7 @@ use crate::figure::Figure;
 use crate::installation::Installation;
 
 /// Most bytes the server may ever have held.
-const BOUND: u64 = 150_000_000;
+pub const BOUND: u64 = 150_000_000;
 
 /// Reads how much the server holds and has held: itself and the process of it that watches over the database.
 pub fn measure(installation: &Installation) -> Result<Figure> {

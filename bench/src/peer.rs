@@ -1,15 +1,16 @@
-//! The external system of the retry measurement, in a process of its own: it refuses every record at first, accepts on
-//! demand, and keeps a log of what it accepted.
+//! The external system of the measurements, in a process of its own: it refuses every record at first, accepts on demand,
+//! at once or after the time that a real one would take, and keeps a log of what it accepted.
 
 use std::collections::HashMap;
 use std::io::Read as _;
 use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use uuid::Uuid;
@@ -20,6 +21,8 @@ use crate::client::Client;
 pub struct Peer {
     /// Where records go.
     pub records_url: String,
+    /// Where records go and nobody ever answers.
+    pub silent_url: String,
     client: Client,
     child: Child,
 }
@@ -35,9 +38,23 @@ pub struct Summary {
     pub twice: usize,
 }
 
+/// How the peer treats records.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Manner {
+    /// Whether it takes them.
+    pub accepting: bool,
+    /// How long it takes over each; others are served meanwhile.
+    pub service_ms: u64,
+}
+
+impl Manner {
+    /// Takes every record at once.
+    pub const ACCEPTING: Self = Self { accepting: true, service_ms: 0 };
+}
+
 #[derive(Default)]
 struct Log {
-    accepting: bool,
+    manner: Manner,
     refused: usize,
     accepted: HashMap<Uuid, u32>,
 }
@@ -60,12 +77,13 @@ impl Peer {
             .spawn()?;
         let output = child.stdout.take().context("the peer has no output")?;
         let url = BufReader::new(output).lines().next_line().await?.context("the peer did not start")?;
-        Ok(Self { records_url: format!("{url}/records"), client: Client::new(&url)?, child })
+        let (records_url, silent_url) = (format!("{url}/records"), format!("{url}/silence"));
+        Ok(Self { records_url, silent_url, client: Client::new(&url)?, child })
     }
 
-    /// Forgets what was accepted and refused, and accepts or refuses from now on.
-    pub async fn reset(&self, accepting: bool) -> Result<()> {
-        self.client.put("/mode", &json!({ "accepting": accepting })).await?.expect(204)?;
+    /// Forgets what was accepted and refused, and treats records so from now on.
+    pub async fn reset(&self, manner: Manner) -> Result<()> {
+        self.client.put("/manner", &serde_json::to_value(manner)?).await?.expect(204)?;
         Ok(())
     }
 
@@ -89,7 +107,8 @@ pub async fn serve() -> Result<()> {
         App::new()
             .app_data(log.clone())
             .route("/records", web::post().to(take))
-            .route("/mode", web::put().to(set_mode))
+            .route("/silence", web::post().to(std::future::pending::<HttpResponse>))
+            .route("/manner", web::put().to(set_manner))
             .route("/log", web::get().to(tell))
     };
     let server = HttpServer::new(app).workers(1).disable_signals().bind(("127.0.0.1", 0))?;
@@ -106,24 +125,33 @@ pub async fn serve() -> Result<()> {
 }
 
 async fn take(log: Shared, record: web::Json<Record>) -> HttpResponse {
-    let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-    if log.accepting {
-        *log.accepted.entry(record.id).or_default() += 1;
-        return HttpResponse::Created().json(json!({ "id": log.accepted.len() }));
+    let Manner { service_ms, .. } = look(&log, |log| log.manner);
+    if service_ms > 0 {
+        tokio::time::sleep(Duration::from_millis(service_ms)).await;
     }
-    log.refused += 1;
-    let error = json!({ "field": "costCenter", "message": "Invalid cost center code: 9999" });
-    HttpResponse::UnprocessableEntity().json(json!({ "errors": [error] }))
+    look(&log, |log| {
+        if log.manner.accepting {
+            *log.accepted.entry(record.id).or_default() += 1;
+            return HttpResponse::Created().json(json!({ "id": log.accepted.len() }));
+        }
+        log.refused += 1;
+        let error = json!({ "field": "costCenter", "message": "Invalid cost center code: 9999" });
+        HttpResponse::UnprocessableEntity().json(json!({ "errors": [error] }))
+    })
 }
 
-async fn set_mode(log: Shared, mode: web::Json<Value>) -> HttpResponse {
-    let accepting = mode["accepting"].as_bool().unwrap_or_default();
-    *log.lock().unwrap_or_else(PoisonError::into_inner) = Log { accepting, ..Log::default() };
+fn look<T>(log: &Shared, look: impl FnOnce(&mut Log) -> T) -> T {
+    look(&mut log.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+async fn set_manner(log: Shared, manner: web::Json<Manner>) -> HttpResponse {
+    look(&log, |log| *log = Log { manner: manner.into_inner(), ..Log::default() });
     HttpResponse::NoContent().finish()
 }
 
 async fn tell(log: Shared) -> HttpResponse {
-    let log = log.lock().unwrap_or_else(PoisonError::into_inner);
-    let twice = log.accepted.values().filter(|times| **times > 1).count();
-    HttpResponse::Ok().json(Summary { refused: log.refused, accepted: log.accepted.len(), twice })
+    look(&log, |log| {
+        let twice = log.accepted.values().filter(|times| **times > 1).count();
+        HttpResponse::Ok().json(Summary { refused: log.refused, accepted: log.accepted.len(), twice })
+    })
 }

@@ -60,7 +60,8 @@ fn formatter(class: &str, options: &[(&str, JsValue)]) -> Option<Function> {
     }
     let intl = Reflect::get(&js_sys::global(), &"Intl".into()).ok()?;
     let class: Function = Reflect::get(&intl, &class.into()).ok()?.dyn_into().ok()?;
-    let made = Reflect::construct(&class, &Array::of2(&text::tag().into(), &bag)).ok()?;
+    let tags: Array = text::tags().iter().map(|tag| JsValue::from_str(tag)).collect();
+    let made = Reflect::construct(&class, &Array::of2(&tags, &bag)).ok()?;
     let format: Function = Reflect::get(&made, &"format".into()).ok()?.dyn_into().ok()?;
     let bound = format.bind0(&made);
     FORMATTERS.with_borrow_mut(|all| all.insert(key, bound.clone()));

@@ -1,5 +1,8 @@
 //! States, reasons and notices in whole sentences.
 
+mod cause;
+mod connection;
+
 use api_types::integrations::{IntegrationSummary, LastSync};
 use api_types::notifications::Notification;
 use domain::asking::{ASKED_TOO_EARLY, AWAITING_POSTING, FATE_UNKNOWN};
@@ -7,11 +10,15 @@ use domain::health::{Amount, Light, Reason, ReasonCode};
 use domain::incident::IncidentKind;
 use domain::integration::{ConnectorType, SyncType};
 use domain::notification::NoticeKind;
+use domain::pacing::{SYSTEM_BUSY, SYSTEM_UNAVAILABLE};
 use domain::record::{RecordOutcome, RecordState, Resolution};
 use domain::retry::RetryPreview;
 use domain::sync_log::{SyncStatus, TriggeredBy};
 
 use crate::format::Format;
+
+pub use cause::{cause, is_own};
+pub use connection::connection;
 
 /// "12 records".
 pub fn records(count: i64, format: &impl Format) -> String {
@@ -80,13 +87,15 @@ pub fn reason(reason: &Reason, format: &impl Format) -> String {
     }
 }
 
-/// What Syncwatch itself found out about a record of unknown fate, where an error's code says that it is not the external
-/// system's word.
+/// What Syncwatch itself found out about a record, where an error's code says that it is not the external system's word:
+/// why its fate is unknown, or why it was not sent.
 pub fn doubt(code: &str) -> Option<String> {
     match code {
         ASKED_TOO_EARLY => Some(tr!(record.asked_too_early)),
         AWAITING_POSTING => Some(tr!(record.awaiting_posting)),
         FATE_UNKNOWN => Some(tr!(record.fate_unknown)),
+        SYSTEM_BUSY => Some(tr!(record.system_busy)),
+        SYSTEM_UNAVAILABLE => Some(tr!(record.system_unavailable)),
         _ => None,
     }
 }
@@ -106,6 +115,7 @@ pub fn preview(preview: &RetryPreview, format: &impl Format) -> Vec<String> {
     say(preview.handled, |count, n| tr!(preview.handled, count = count, n = n));
     say(preview.delivered_since, |count, n| tr!(preview.delivered_since, count = count, n = n));
     say(preview.active, |count, n| tr!(preview.active, count = count, n = n));
+    say(preview.gone, |count, n| tr!(preview.gone, count = count, n = n));
     lines
 }
 
@@ -207,6 +217,8 @@ pub fn record_type(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use chrono::{DateTime, Utc};
     use domain::sync_log::SyncStatus;
     use uuid::Uuid;
@@ -274,8 +286,8 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_has_words_in_both_languages() {
-        for locale in [Locale::en, Locale::nb] {
+    fn every_reason_has_words_in_each_language() {
+        for (locale, _) in text::LANGUAGES {
             text::set_locale(locale);
             for code in ReasonCode::ALL {
                 for count in [None, Some(1), Some(7)] {
@@ -298,11 +310,14 @@ mod tests {
 
     #[test]
     fn what_is_known_of_a_doubt_is_said_in_each_language() {
-        let told = [Locale::en, Locale::nb].map(|locale| {
-            text::set_locale(locale);
-            [ASKED_TOO_EARLY, AWAITING_POSTING, FATE_UNKNOWN].map(|code| doubt(code).unwrap())
-        });
-        assert_ne!(told[0], told[1]);
+        let told: BTreeSet<_> = text::LANGUAGES
+            .map(|(locale, _)| {
+                text::set_locale(locale);
+                [ASKED_TOO_EARLY, AWAITING_POSTING, FATE_UNKNOWN, SYSTEM_BUSY, SYSTEM_UNAVAILABLE]
+                    .map(|code| doubt(code).unwrap())
+            })
+            .into();
+        assert_eq!(told.len(), text::LANGUAGES.len());
         assert_eq!(doubt("TIMEOUT"), None, "the external system's own");
     }
 

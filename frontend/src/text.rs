@@ -20,11 +20,15 @@ pub fn set_locale(locale: Locale) {
     LOCALE.set(locale);
 }
 
-/// The BCP 47 tag of the language in use, for `Intl` and the `lang` attribute.
-pub fn tag() -> &'static str {
+/// Every language by the name it has for itself.
+pub const LANGUAGES: [(Locale, &str); 3] = [(Locale::nb, "Bokmål"), (Locale::nn, "Nynorsk"), (Locale::en, "English")];
+
+/// BCP 47 tags of the language in use, for `Intl`: it takes the first it knows, and not every browser knows nynorsk.
+pub fn tags() -> &'static [&'static str] {
     match locale() {
-        Locale::en => "en-GB",
-        Locale::nb => "nb-NO",
+        Locale::en => &["en-GB"],
+        Locale::nb => &["nb-NO"],
+        Locale::nn => &["nn-NO", "nb-NO"],
     }
 }
 
@@ -33,13 +37,15 @@ pub const fn code(locale: Locale) -> &'static str {
     match locale {
         Locale::en => "en",
         Locale::nb => "nb",
+        Locale::nn => "nn",
     }
 }
 
 /// The language that best fits a tag such as `no`, `nn-NO` or `en-US`.
 pub fn locale_for(tag: &str) -> Locale {
     match tag.split('-').next().unwrap_or_default().to_ascii_lowercase().as_str() {
-        "nb" | "no" | "nn" => Locale::nb,
+        "nb" | "no" => Locale::nb,
+        "nn" => Locale::nn,
         _ => Locale::en,
     }
 }
@@ -53,14 +59,30 @@ macro_rules! tr {
 
 #[cfg(test)]
 mod tests {
+    use domain::language::Language;
+
     use super::*;
 
     #[test]
-    fn any_norwegian_tag_gets_bokmaal() {
-        for tag in ["nb", "nb-NO", "no", "nn-NO", "NB-no"] {
+    fn norwegian_is_bokmaal_unless_it_says_nynorsk() {
+        for tag in ["nb", "nb-NO", "no", "NB-no"] {
             assert_eq!(locale_for(tag), Locale::nb, "{tag}");
         }
+        for tag in ["nn", "nn-NO", "NN-no"] {
+            assert_eq!(locale_for(tag), Locale::nn, "{tag}");
+        }
         assert_eq!(locale_for("de-DE"), Locale::en);
+    }
+
+    #[test]
+    fn every_language_can_be_chosen_and_is_one_of_the_apis() {
+        let mut chosen: Vec<&str> = LANGUAGES.iter().map(|(locale, _)| code(*locale)).collect();
+        chosen.sort_unstable();
+        let known: Vec<&str> = Language::ALL.iter().map(|language| language.as_str()).collect();
+        assert_eq!(chosen, known);
+        for (locale, _) in LANGUAGES {
+            assert_eq!(locale_for(code(locale)), locale);
+        }
     }
 
     #[test]
@@ -68,6 +90,9 @@ mod tests {
         set_locale(Locale::nb);
         assert_eq!(tr!(count.records, count = 1_i64, n = "1"), "1 post");
         assert_eq!(tr!(count.records, count = 12_i64, n = "12"), "12 poster");
+        set_locale(Locale::nn);
+        assert_eq!(tr!(count.records, count = 1_i64, n = "1"), "1 post");
+        assert_eq!(tr!(count.records, count = 12_i64, n = "12"), "12 postar");
         set_locale(Locale::en);
         assert_eq!(tr!(count.records, count = 1_i64, n = "1"), "1 record");
     }

@@ -13,12 +13,15 @@ try {
   await start({ module_or_path: wasm });
 } catch (error) {
   console.error(error);
-  const norwegian = /^(nb|nn|no)\b/i.test(navigator.language);
+  const asked = /^(nb|nn|no)\b/i.exec(navigator.language)?.[1].toLowerCase();
+  const [lang, text] = {
+    nb: ["nb", "Syncwatch kunne ikke startes. Last siden på nytt."],
+    no: ["nb", "Syncwatch kunne ikke startes. Last siden på nytt."],
+    nn: ["nn", "Syncwatch kunne ikkje startast. Last sida på nytt."],
+  }[asked] ?? ["en", "Syncwatch could not start. Reload the page."];
   const message = document.createElement("p");
   message.setAttribute("role", "alert");
-  message.lang = norwegian ? "nb" : "en";
-  message.textContent = norwegian
-    ? "Syncwatch kunne ikke startes. Last siden på nytt."
-    : "Syncwatch could not start. Reload the page.";
+  message.lang = lang;
+  message.textContent = text;
   if (!document.querySelector("main")) document.body.append(message);
 }

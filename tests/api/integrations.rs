@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use tests::client::{id, items};
 use tests::database::dump;
 use tests::organization::{external_integration, merge};
+use tests::peers::{Act, Scripted};
 use tests::server::TestServer;
 use uuid::Uuid;
 
@@ -258,11 +259,33 @@ async fn a_connection_is_tested_in_plain_words() {
     let body = managed(json!({ "settings": { "url": format!("http://127.0.0.1:{port}/vouchers") } }));
     let integration = id(&admin.post("/integrations").json(&body).send().await.expect(201));
     let found = admin.post(&format!("/integrations/{integration}/test")).send().await.expect(200);
-    assert_members(&found, &["ok", "message", "http_status_code", "duration_ms"]);
+    assert_members(&found, &["ok", "code", "message", "http_status_code", "duration_ms"]);
     assert_eq!((&found["ok"], &found["http_status_code"]), (&json!(false), &json!(null)));
+    assert_eq!(found["code"], "CONNECTION_REFUSED");
     assert!(!found["message"].as_str().unwrap().is_empty());
     let external = id(&admin.post("/integrations").json(&external_integration(json!({}))).send().await.expect(201));
     admin.post(&format!("/integrations/{external}/test")).send().await.problem(409, "invalid_transition");
+}
+
+#[tokio::test]
+async fn credentials_are_tried_before_they_are_kept() {
+    let server = TestServer::without_worker().await;
+    let admin = server.organization("Forening").await.admin().await;
+    let refusing = Scripted::start(Act::answer("401 Unauthorized", "application/json", "{}")).await.unwrap();
+    let body = managed(json!({ "settings": { "url": refusing.url("/vouchers") } }));
+    let integration = id(&admin.post("/integrations").json(&body).send().await.expect(201));
+    let path = format!("/integrations/{integration}/test");
+    let bearer = json!({ "credentials": { "type": "bearer", "token": "very secret token" } });
+    let found = admin.post(&path).json(&bearer).send().await.expect(200);
+    assert_has(&found, &json!({ "ok": false, "code": "CREDENTIALS_REFUSED", "http_status_code": 401 }));
+    assert_eq!(refusing.requests(), 1);
+    // What breaks a rule is not tried, and nothing is kept of what was.
+    let half = json!({ "credentials": { "type": "basic", "username": "sync" } });
+    admin.post(&path).json(&half).send().await.violations(&[("required", "/credentials/password")]);
+    admin.post(&path).json(&json!({ "url": "x" })).send().await.violations(&[("unknown_field", "/url")]);
+    assert_eq!(refusing.requests(), 1);
+    let shown = admin.get(&format!("/integrations/{integration}")).send().await.expect(200);
+    assert_eq!(shown["has_credentials"], false);
 }
 
 #[tokio::test]

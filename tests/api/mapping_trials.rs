@@ -106,6 +106,19 @@ async fn the_names_are_those_of_the_system_that_is_named() {
     mapping["entity"] = json!("addColours");
     let answer = scene.admin.post(PATH).json(&of_xledger(&mapping)).send().await;
     answer.violations(&[("unknown_value", "/mapping/entity")]);
+    // Dataverse alone knows its tables and columns; but a row has neither lines nor members.
+    let fields = json!({ "sw_amount": { "from": "/amount", "as": "decimal" } });
+    let row = json!({ "entity": "sw_claims", "fields": fields });
+    let claim = json!({ "amount": "1.00" });
+    let of_dynamics =
+        |mapping: &Value| json!({ "connector_type": "dynamics365", "mapping": mapping, "payload": &claim });
+    scene.admin.post(PATH).json(&of_dynamics(&row)).send().await.expect(200);
+    let mut lined = row;
+    lined["lines"] = json!("/lines");
+    lined["fields"]["sw_amount"]["per_line"] = json!(true);
+    lined["fields"]["owner.name"] = json!({ "from": "/owner", "as": "text" });
+    let answer = scene.admin.post(PATH).json(&of_dynamics(&lined)).send().await;
+    answer.violations(&[("invalid_format", "/mapping/fields/owner.name"), ("invalid_format", "/mapping/lines")]);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! `/me`.
 
+use domain::language::Language;
 use serde_json::json;
 use tests::server::TestServer;
 
@@ -26,6 +27,10 @@ async fn a_person_reads_and_changes_their_own_settings() {
     let changed = viewer.patch("/me").json(&json!({ "email_on_incident": false })).send().await.expect(200);
     assert_eq!((&changed["language"], &changed["email_on_incident"]), (&json!("nb"), &json!(false)));
     assert_eq!(viewer.get("/me").send().await.expect(200), changed);
+    for language in Language::ALL {
+        let changed = viewer.patch("/me").json(&json!({ "language": language })).send().await.expect(200);
+        assert_eq!(changed["language"], language.as_str());
+    }
     // Nobody else's settings moved.
     assert_eq!(organization.admin().await.get("/me").send().await.expect(200)["language"], "en");
 }
@@ -48,7 +53,7 @@ async fn the_languages_are_a_closed_set_in_the_document() {
     let server = TestServer::without_worker().await;
     let document = server.anonymous().request_at(reqwest::Method::GET, "/api/openapi.json").send().await.expect(200);
     let schemas = &document["components"]["schemas"];
-    assert_eq!(schemas["Language"]["enum"], json!(["en", "nb"]));
+    assert_eq!(schemas["Language"]["enum"], json!(["en", "nb", "nn"]));
     for body in ["Me", "MePatch"] {
         let language = schemas[body]["properties"]["language"].to_string();
         assert!(language.contains("#/components/schemas/Language"), "{body}: {language}");

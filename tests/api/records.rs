@@ -49,9 +49,10 @@ async fn outcomes_are_appended_and_read_back() {
         &json!({
             "source_record_type": CLAIM, "source_record_id": bad, "label": "Claim 1043", "currency": "NOK",
             "outcome": "failed", "attempt": 0, "http_status_code": 422, "state": "failed", "resolution": null,
-            "errors": [error("Invalid cost center code: 9999")], "record_url": format!("https://app.example/{bad}"),
+            "record_url": format!("https://app.example/{bad}"),
         }),
     );
+    assert_has(&failed[0]["errors"][0], &error("Invalid cost center code: 9999"));
     let amount: f64 = failed[0]["amount"].as_str().unwrap().parse().unwrap();
     assert!((amount - 1250.0).abs() < f64::EPSILON);
     let delivered = records(&scene, sync, &format!("source_record_type={CLAIM}&source_record_id={good}")).await;
@@ -150,16 +151,55 @@ async fn failed_records_are_grouped_by_what_went_wrong() {
 
     let groups = scene.admin.get(&format!("/sync-logs/{sync}/error-groups")).send().await.expect(200);
     let [first, second] = items(&groups) else { panic!("{groups}") };
-    assert_members(first, &["code", "field", "field_name", "message", "count", "sample"]);
+    assert_members(first, &["code", "field", "field_name", "message", "class", "fingerprint", "count", "sample"]);
     assert_has(
         first,
         &json!({
             "code": "INVALID_VALUE", "field": "/cost_center", "field_name": "costCenter", "count": 9,
-            "message": "Invalid cost center code: 9999",
+            "message": "Invalid cost center code: 9999", "class": "value",
         }),
     );
     assert_members(&first["sample"], MEMBERS);
-    assert_has(second, &json!({ "code": "PERIOD_CLOSED", "field": null, "count": 3 }));
+    assert_has(second, &json!({ "code": "PERIOD_CLOSED", "field": null, "count": 3, "class": "closed_period" }));
+    for (group, number) in [(first, 9), (second, 3)] {
+        let fingerprint = group["fingerprint"].as_str().unwrap();
+        let members = records(&scene, sync, &format!("error_fingerprint={fingerprint}")).await;
+        assert_eq!(members.len(), number);
+        for member in &members {
+            assert_eq!(member["errors"][0]["fingerprint"], group["fingerprint"]);
+            assert_eq!(member["errors"][0]["class"], group["class"]);
+        }
+        // Part by part they are the same, forwards and backwards.
+        let path = format!("/sync-logs/{sync}/records?limit=2&error_fingerprint={fingerprint}");
+        let part = scene.admin.get(&path).send().await.expect(200);
+        assert_eq!(items(&part), &members[..2]);
+        let cursor = part["next_cursor"].as_str().unwrap();
+        let next = scene.admin.get(&format!("{path}&cursor={cursor}")).send().await.expect(200);
+        assert_eq!(items(&next), &members[2..4.min(number)]);
+        let cursor = next["prev_cursor"].as_str().unwrap();
+        let back = scene.admin.get(&format!("{path}&cursor={cursor}")).send().await.expect(200);
+        assert_eq!(items(&back), &members[..2]);
+    }
+    let path = format!("/sync-logs/{sync}/records?error_fingerprint=9999");
+    let problem = scene.admin.get(&path).send().await.problem(400, "invalid_parameter");
+    assert_eq!(problem["errors"][0]["pointer"], "?error_fingerprint");
+}
+
+#[tokio::test]
+async fn what_a_hint_tells_of_somebody_is_not_kept() {
+    let scene = Scene::new().await;
+    let sync = scene.start(json!({})).await;
+    let mut report = record(Uuid::now_v7(), "failed");
+    report["errors"] = json!([{
+        "code": "UNKNOWN_PAYEE", "message": "No such payee", "field": "/payees/kari@example.org",
+        "field_name": "kari@example.org", "hints": ["ola@example.org", "1000"],
+    }]);
+    scene.append(sync, 0, &[report]).await.expect(200);
+    let failed = records(&scene, sync, "outcome=failed").await;
+    assert_has(
+        &failed[0]["errors"][0],
+        &json!({ "field": "/payees/[e-mail]", "field_name": "[e-mail]", "hints": ["[e-mail]", "1000"] }),
+    );
 }
 
 #[tokio::test]

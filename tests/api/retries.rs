@@ -26,7 +26,8 @@ async fn a_preview_says_what_would_be_sent() {
     scene.append(other, 0, &[record(since, "succeeded")]).await.expect(200);
     scene.succeed(other, 0).await.expect(200);
     let preview = scene.admin.get(&format!("/sync-logs/{sync}/retry-preview")).send().await.expect(200);
-    let members = ["records", "changed", "unchanged", "asked", "unknown", "handled", "delivered_since", "active"];
+    let members =
+        ["records", "changed", "unchanged", "asked", "unknown", "handled", "delivered_since", "active", "gone"];
     assert_members(&preview, &members);
     // Of what others send, only they and a person can say what became of it.
     let counts = json!({ "records": 2, "asked": 0, "unknown": 1, "handled": 0, "delivered_since": 1, "active": 0 });

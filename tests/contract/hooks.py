@@ -49,6 +49,7 @@ REFUSALS = [
     (r"resolveRecord", r"/reference", "a record that has arrived needs its reference"),
     (r"login", r"/organization_id", "a member of several organizations names one"),
     (r"(create|update)Integration", r"/(settings|credentials)(/.*)?", "each connector has settings of its own"),
+    (r"testIntegration", r"/credentials(/.*)?", "each connector has credentials of its own"),
     (r"(create|update)Integration", r"/schedule/(cron|time_zone)", "a calendar is no regular expression"),
     (r"(create|update)Integration", r"/(connector_type|runner|retry_webhook_url)", "depends on the connector and the runner"),
     (r"(create|update)Integration", r"/lineage_job(/.*)?", "only external runners have one; lengths are in bytes"),
@@ -207,7 +208,7 @@ def prime_body(body, operation, turn):
         prime_money(body)
     elif operation == "resolveRecord":
         body["resolution"] = "handled_manually"
-    elif operation == "triggerSync":
+    elif operation in ("triggerSync", "testIntegration"):
         body.clear()
     elif operation == "login" and turn % 4 == 0:
         body.clear()

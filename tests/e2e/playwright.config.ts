@@ -50,5 +50,6 @@ export default defineConfig({
   projects: [
     { name: "story", testMatch: "story.spec.ts" },
     { name: "pages", testMatch: "pages/*.spec.ts" },
+    { name: "connectors", testMatch: "connectors/*.spec.ts" },
   ],
 });

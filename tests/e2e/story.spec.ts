@@ -97,6 +97,7 @@ test("an administrator finds out what failed and why, mends it, and is told", as
 
   await test.step("3: a record says which field is wrong and what the external system said about it", async () => {
     await claim.locator("summary").click();
+    await expect(claim.getByTestId("cause")).toHaveText("A value is not accepted there. Correct it at its source, then retry.");
     const complaint = claim.getByRole("figure");
     await expect(complaint.getByRole("blockquote")).toHaveText("Invalid cost center code: 9999");
     const own = failedRecords.find((record) => record.label === "Claim 1043")!.errors[0]!;

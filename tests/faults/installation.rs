@@ -61,6 +61,7 @@ impl Installation {
             .env("SYNCWATCH_DATA_DIR", self.data_dir())
             .env("SYNCWATCH_LISTEN", format!("127.0.0.1:{}", self.port.number()))
             .env("SYNCWATCH_OUTBOUND_ALLOW", "127.0.0.0/8")
+            .env("SYNCWATCH_AUTOMATIC_RETRIES", "0")
             .env("SYNCWATCH_LOG", "error");
         if let Some(url) = &self.smtp_url {
             command.env("SYNCWATCH_SMTP_URL", url);

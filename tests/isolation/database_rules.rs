@@ -12,6 +12,7 @@ mod records;
 mod roles;
 mod shadows;
 mod story;
+mod systems;
 mod transitions;
 
 use chrono::{DateTime, Duration, Utc};

@@ -79,6 +79,15 @@ async fn archived(server: &TestServer, organization: Uuid) {
     .unwrap();
 }
 
+/// A system that somebody has sent to.
+async fn sent_to(server: &TestServer, organization: Uuid) {
+    sqlx::query("INSERT INTO external_systems (organization_id, id, updated_at) VALUES ($1, gen_random_uuid(), now())")
+        .bind(organization)
+        .execute(&server.superuser().await)
+        .await
+        .unwrap();
+}
+
 async fn theirs(server: &TestServer) -> Theirs {
     let organization = server.organization("Theirs").await;
     let admin = organization.admin().await;
@@ -123,6 +132,7 @@ async fn theirs(server: &TestServer) -> Theirs {
     let signer = Signer::load(&state.db, &state.vault).await.unwrap();
     make_checkpoint(&state.db, &signer, organization.id, state.clock.now()).await.unwrap();
     archived(server, organization.id).await;
+    sent_to(server, organization.id).await;
     let incidents = admin.get("/incidents").send().await.expect(200);
     let notifications = admin.get("/notifications").send().await.expect(200);
     Theirs {

@@ -3,20 +3,28 @@
 //! gives.
 
 mod books;
+mod dataverse;
 mod held;
 mod mail_server;
 mod port;
 mod process;
 mod scripted;
+mod source_app;
+mod tokens;
 mod webhooks;
+mod wiremock;
 mod xledger;
 
 pub use books::{Behaviour, Booking, Books, BooksLog};
+pub use dataverse::DataverseBehaviour;
 pub use held::{Held, HeldRequest};
 pub use mail_server::{MailServer, Received, smtp_url};
 pub use port::Port;
 pub use scripted::{Act, Scripted};
+pub use source_app::{READING_TOKEN, SourceApp};
+pub use tokens::{TOKEN_CLIENT, TOKEN_SECRET, Tokens};
 pub use webhooks::{ReceivedWebhook, WebhookAnswers, WebhookReceiver, python};
+pub use wiremock::WireMock;
 pub use xledger::{Throttle, XLEDGER_TOKEN, XLEDGER_TOKEN_TO_READ, XledgerBehaviour};
 
 use std::path::{Path, PathBuf};

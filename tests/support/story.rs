@@ -302,6 +302,18 @@ pub fn items(body: &Value) -> anyhow::Result<Vec<Value>> {
     body["items"].as_array().cloned().with_context(|| format!("there are no items in {body}"))
 }
 
+/// What was complained of about a record, without what the ledger makes of it.
+pub fn complaints(outcome: &Value) -> Value {
+    let mut errors = outcome["errors"].clone();
+    for error in errors.as_array_mut().into_iter().flatten() {
+        if let Some(error) = error.as_object_mut() {
+            error.remove("class");
+            error.remove("fingerprint");
+        }
+    }
+    errors
+}
+
 /// The counts of a sync or an attempt: in scope, delivered, failed; -1 for one that is null.
 pub fn counts(of: &Value) -> (i64, i64, i64) {
     let number = |name: &str| of[name].as_i64().unwrap_or(-1);

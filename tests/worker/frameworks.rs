@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tests::peers::Books;
-use tests::story::{Claim, counts, id_of};
+use tests::story::{Claim, complaints, counts, id_of};
 
 use crate::scene::Scene;
 
@@ -42,7 +42,7 @@ async fn refuses_some(books: Books, settings: Value, complaint: Complaint) -> an
         assert_eq!(outcome["outcome"], "failed");
         assert_eq!(outcome["http_status_code"], complaint.status);
         assert_eq!(
-            outcome["errors"],
+            complaints(&outcome),
             json!([{
                 "code": complaint.code, "message": "Invalid cost center code: 9999", "field": "/cost_center",
                 "field_name": complaint.field_name,
@@ -142,7 +142,7 @@ async fn a_refused_batch_names_the_guilty_and_leaves_the_others_to_the_retry() -
     assert_eq!(said, ["not_attempted", "failed", "not_attempted", "succeeded", "succeeded", "succeeded"]);
     assert_eq!(outcomes[0]["errors"][0]["code"], "BATCH_REJECTED");
     assert_eq!(
-        outcomes[1]["errors"],
+        complaints(&outcomes[1]),
         json!([{
             "code": "invalid_cost_center", "message": "Invalid cost center code: 9999", "field": "/cost_center",
             "field_name": "body.items.1.cost_center",
@@ -185,7 +185,7 @@ async fn a_batch_with_a_result_for_each_record_is_judged_record_by_record() -> a
         let outcome = scene.admin.outcome(id, bad.id).await?;
         assert_eq!(outcome["http_status_code"], status);
         assert_eq!(
-            outcome["errors"],
+            complaints(&outcome),
             json!([{
                 "code": code, "message": "Invalid cost center code: 9999", "field": "/cost_center",
                 "field_name": field_name,

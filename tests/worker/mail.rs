@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::scene::Scene;
 
 const KARI: &str = "kari@example.org";
+const OLA: &str = "ola@example.org";
 const ADMIN: &str = Scene::ADMIN;
 
 async fn scene(smtp_url: String) -> anyhow::Result<Scene> {
@@ -31,6 +32,7 @@ async fn an_incident_is_told_once_in_each_ones_language_and_so_is_its_end() -> a
     let server = MailServer::start().await?;
     let scene = scene(server.smtp_url()).await?;
     scene.person(KARI, "nb").await?;
+    scene.person(OLA, "nn").await?;
     let books = Books::fastapi().await?;
     let name = json!({ "name": "Xledger Nord" });
     let integration = scene.admin.connect(json!({ "url": books.url("/claims") }), name).await?;
@@ -38,13 +40,15 @@ async fn an_incident_is_told_once_in_each_ones_language_and_so_is_its_end() -> a
     let written: i64 = scene.one("SELECT count(*) FROM email_outbox").await?;
     assert_eq!(written, 0, "one failure is not yet an incident");
     fail(&scene, integration).await?;
-    let first = server.at_least(2).await?;
+    let first = server.at_least(3).await?;
 
     let english = to(&first, ADMIN)[0];
     assert_eq!(english.subject, "Xledger Nord: the last 2 syncs failed");
     let norwegian = to(&first, KARI)[0];
     assert_eq!(norwegian.subject, "Xledger Nord: de 2 siste synkroniseringene feilet");
-    for (mail, language) in [(english, "en"), (norwegian, "nb")] {
+    let nynorsk = to(&first, OLA)[0];
+    assert_eq!(nynorsk.subject, "Xledger Nord: dei 2 siste synkroniseringane feila");
+    for (mail, language) in [(english, "en"), (norwegian, "nb"), (nynorsk, "nn")] {
         assert_eq!(mail.header("auto-submitted"), "auto-generated");
         assert_eq!(mail.header("content-language"), language);
         assert!(mail.header("message-id").starts_with('<'), "{}", mail.header("message-id"));
@@ -59,12 +63,13 @@ async fn an_incident_is_told_once_in_each_ones_language_and_so_is_its_end() -> a
     }
     assert!(english.text.contains("has been failing since"), "{}", english.text);
     assert!(norwegian.text.contains("har feilet siden"), "{}", norwegian.text);
+    assert!(nynorsk.text.contains("har feila sidan"), "{}", nynorsk.text);
 
     fail(&scene, integration).await?;
     let sync = scene.admin.run(integration).await?;
     assert_eq!(sync["status"], "success", "nothing is due, and that is a success");
-    let all = server.at_least(4).await?;
-    for (recipient, words) in [(ADMIN, "working again"), (KARI, "virker igjen")] {
+    let all = server.at_least(6).await?;
+    for (recipient, words) in [(ADMIN, "working again"), (KARI, "virker igjen"), (OLA, "verkar igjen")] {
         let thread = to(&all, recipient);
         assert_eq!(thread.len(), 2, "{:?}", thread.iter().map(|mail| &mail.subject).collect::<Vec<_>>());
         let (opened, resolved) = (thread[0], thread[1]);
@@ -73,9 +78,9 @@ async fn an_incident_is_told_once_in_each_ones_language_and_so_is_its_end() -> a
         assert_eq!(resolved.header("references"), opened.header("message-id"));
         assert_ne!(resolved.header("message-id"), opened.header("message-id"));
     }
-    until("the outbox knows", async || Ok((scene.emails("sent").await? == 4).then_some(()))).await?;
+    until("the outbox knows", async || Ok((scene.emails("sent").await? == 6).then_some(()))).await?;
     let written: i64 = scene.one("SELECT count(*) FROM email_outbox").await?;
-    assert_eq!((written, server.at_least(4).await?.len()), (4, 4));
+    assert_eq!((written, server.at_least(6).await?.len()), (6, 6));
     scene.stop().await;
     Ok(())
 }

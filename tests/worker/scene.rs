@@ -1,8 +1,11 @@
 //! A server of its own for every test, with one administrator and a clock that can be moved.
 
+use std::process::Command;
+
 use anyhow::Context as _;
 use chrono::{DateTime, Duration, Utc};
 use serde_json::{Value, json};
+use server::config::{MasterKey, Secret};
 use server::serve::{Parts, spawn_parts};
 use server::{Clock, Config, Running};
 use sqlx::postgres::PgPool;
@@ -12,6 +15,7 @@ use store::admin::{AdminConnection, NewUser};
 use tempfile::TempDir;
 use tests::database::Database;
 use tests::peers::Books;
+use tests::server::program;
 use tests::story::{Caller, items, until};
 use uuid::Uuid;
 
@@ -72,7 +76,7 @@ impl Scene {
         let data = tempfile::tempdir()?;
         let mut config = Config::for_tests(&database.app_url, data.path());
         change(&mut config);
-        make_person(&database, Self::ADMIN, "en").await?;
+        make_person(&database, ORGANIZATION, Self::ADMIN, "en").await?;
         let running = spawn_parts(config.clone(), clock.clone(), Parts::ALL).await?;
         let base = format!("http://{}", running.addr);
         Ok(Self {
@@ -92,7 +96,13 @@ impl Scene {
 
     /// Makes another administrator.
     pub async fn person(&self, email: &str, language: &str) -> anyhow::Result<Caller> {
-        make_person(&self.database, email, language).await?;
+        make_person(&self.database, ORGANIZATION, email, language).await?;
+        Caller::sign_in(&self.base(), email, PASSWORD).await
+    }
+
+    /// Makes an administrator of another organization.
+    pub async fn stranger(&self, organization: &str, email: &str) -> anyhow::Result<Caller> {
+        make_person(&self.database, organization, email, "en").await?;
         Caller::sign_in(&self.base(), email, PASSWORD).await
     }
 
@@ -125,11 +135,29 @@ impl Scene {
         self.sign_in_again().await
     }
 
+    /// Gives the server these master keys from its next start on.
+    pub fn set_master_keys(&mut self, keys: &str) {
+        self.config.master_key = MasterKey::Given(Secret::new(keys.to_owned()));
+    }
+
+    /// The program on the same database, with these master keys.
+    pub fn command(&self, argument: &str, keys: &str) -> anyhow::Result<Command> {
+        let mut command = Command::new(program()?);
+        command.arg(argument).env("DATABASE_URL", &self.database.app_url);
+        command.env("SYNCWATCH_MASTER_KEY", keys).env("SYNCWATCH_LOG", "error");
+        Ok(command)
+    }
+
+    /// Keeps rows as they are until the transaction ends: who would change one waits.
+    pub async fn hold(&self, rows: &'static str) -> anyhow::Result<Transaction<'static, Postgres>> {
+        let mut held = self.pool.begin().await?;
+        sqlx::query(rows).execute(&mut *held).await?;
+        Ok(held)
+    }
+
     /// Keeps every lease as it is until the transaction ends: who would extend or close one waits.
     pub async fn hold_leases(&self) -> anyhow::Result<Transaction<'static, Postgres>> {
-        let mut held = self.pool.begin().await?;
-        sqlx::query("SELECT 1 FROM active_syncs FOR UPDATE").execute(&mut *held).await?;
-        Ok(held)
+        self.hold("SELECT 1 FROM active_syncs FOR UPDATE").await
     }
 
     /// Waits until so many transactions wait for a lock.
@@ -237,10 +265,10 @@ pub fn patient(books: &Books) -> Value {
     json!({ "url": books.url("/claims"), "timeout_ms": 120_000 })
 }
 
-async fn make_person(database: &Database, email: &str, language: &str) -> anyhow::Result<()> {
+async fn make_person(database: &Database, organization: &str, email: &str, language: &str) -> anyhow::Result<()> {
     let password_hash = server::auth::password::hash(PASSWORD.to_owned()).await.context("hashing the password")?;
     let mut owner = AdminConnection::connect(&database.superuser_url).await?;
-    let organization = owner.organization(ORGANIZATION).await?;
+    let organization = owner.organization(organization).await?;
     let user = NewUser { email, name: "Admin", password_hash: &password_hash, language, role: "org_admin" };
     owner.user(organization, &user).await?;
     Ok(())

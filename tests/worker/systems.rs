@@ -185,22 +185,3 @@ async fn a_gateways_error_after_booking_does_not_book_twice() -> anyhow::Result<
     scene.stop().await;
     Ok(())
 }
-
-#[tokio::test]
-async fn a_system_that_asks_to_wait_gets_the_record_with_the_retry() -> anyhow::Result<()> {
-    let scene = Scene::start().await?;
-    let books = Books::fastapi().await?;
-    let integration = scene.admin.connect(json!({ "url": books.url("/claims") }), json!({})).await?;
-    let claims = Claim::many(4);
-    scene.admin.stage_all(integration, &claims).await?;
-    books.behave(Behaviour { status: Some(503), retry_after: Some(30), ..Behaviour::default() }).await?;
-    let sync = scene.admin.run(integration).await?;
-    assert_eq!((&sync["error_code"], &sync["http_status_code"]), (&json!("ALL_RECORDS_FAILED"), &json!(503)), "{sync}");
-    books.behave(Behaviour::default()).await?;
-    let sync = scene.admin.retried(id_of(&sync)?).await?;
-    assert_eq!(sync["status"], "retried_success");
-    let log = books.log().await?;
-    assert_eq!((log.accepted, log.duplicates), (4, 0));
-    scene.stop().await;
-    Ok(())
-}

@@ -7,7 +7,7 @@ use chrono::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::peers::{Behaviour, Books, Throttle, XLEDGER_TOKEN, XLEDGER_TOKEN_TO_READ, XledgerBehaviour};
-use tests::story::{Claim, counts, id_of};
+use tests::story::{Claim, counts, id_of, until};
 use uuid::Uuid;
 
 use crate::scene::Scene;
@@ -132,35 +132,37 @@ async fn five_hundred_records_are_correlated_one_by_one() -> anyhow::Result<()> 
 }
 
 #[tokio::test]
-async fn too_much_at_once_has_not_been_taken() -> anyhow::Result<()> {
-    let scene = Scene::start().await?;
-    let books = Books::xledger().await?;
-    let integration = connect(&scene, settings(&books, &mapping()), XLEDGER_TOKEN).await?;
-    let claim = Claim::good(1);
-    scene.admin.stage_all(integration, std::slice::from_ref(&claim)).await?;
-    let mut sync = None;
-    for (throttle, code) in [
-        (Throttle::Burst, "BAD_REQUEST.BURST_RATE_LIMIT_REACHED"),
-        (Throttle::Concurrency, "BAD_REQUEST.CONCURRENCY_LIMIT_REACHED"),
-        (Throttle::Credits, "BAD_REQUEST.INSUFFICIENT_CREDITS"),
+async fn too_much_at_once_has_not_been_taken_and_waits() -> anyhow::Result<()> {
+    for (throttle, code, seconds) in [
+        (Throttle::Burst, "BAD_REQUEST.BURST_RATE_LIMIT_REACHED", 5),
+        (Throttle::Concurrency, "BAD_REQUEST.CONCURRENCY_LIMIT_REACHED", 1),
+        // Longer than a lease at one leap.
+        (Throttle::Credits, "BAD_REQUEST.INSUFFICIENT_CREDITS", 0),
     ] {
+        let scene = Scene::before_now(Duration::minutes(2)).await?;
+        let books = Books::xledger().await?;
+        let integration = connect(&scene, settings(&books, &mapping()), XLEDGER_TOKEN).await?;
+        let claim = Claim::good(1);
+        scene.admin.stage_all(integration, std::slice::from_ref(&claim)).await?;
         books.behave(XledgerBehaviour { throttle: Some(throttle), ..XledgerBehaviour::default() }).await?;
-        let ended = match sync {
-            None => scene.admin.run(integration).await?,
-            Some(id) => scene.admin.retried(id).await?,
-        };
-        let id = id_of(&ended)?;
-        let outcome = scene.admin.outcome(id, claim.id).await?;
-        let said = (&outcome["outcome"], &outcome["errors"][0]["code"], &outcome["state"]);
-        assert_eq!(said, (&json!("failed"), &json!(code), &json!("failed")), "{outcome}");
-        sync = Some(id);
+        let id = scene.admin.trigger(integration).await?;
+        until("the record waits", async || {
+            // Not yet there until a worker has taken the sync.
+            let outcomes = scene.admin.outcomes(id).await?;
+            let Some(outcome) = outcomes.first() else { return Ok(None) };
+            let said = (&outcome["outcome"], &outcome["errors"][0]["code"], &outcome["state"]);
+            Ok((said == (&json!("not_attempted"), &json!(code), &json!("staged"))).then_some(()))
+        })
+        .await?;
+        assert_eq!(books.log().await?.accepted, 0);
+        if seconds > 0 {
+            books.behave(XledgerBehaviour::default()).await?;
+            scene.clock.advance(Duration::seconds(seconds));
+            assert_eq!(scene.admin.finished(id).await?["status"], "success");
+            assert_eq!(books.log().await?.accepted, 1);
+        }
+        scene.stop().await;
     }
-    books.behave(XledgerBehaviour::default()).await?;
-    if let Some(id) = sync {
-        assert_eq!(scene.admin.retried(id).await?["status"], "retried_success");
-    }
-    assert_eq!(books.log().await?.accepted, 1);
-    scene.stop().await;
     Ok(())
 }
 
@@ -319,6 +321,9 @@ async fn accepted_is_not_posted() -> anyhow::Result<()> {
         assert_eq!(scene.admin.staged(integration, refused.id).await?["state"], state);
         scene.clock.advance(Duration::seconds(71));
     }
+    // Its item still lies there: nobody but a person may add another one.
+    let for_good: i64 = scene.one("SELECT count(*) FROM source_records WHERE refused_for_good").await?;
+    assert_eq!(for_good, 1);
     // Corrected it is another version, and leaves.
     scene.admin.stage_all(integration, &[refused.with("claim_number", "C-2 corrected")]).await?;
     assert_eq!(scene.admin.retried(id).await?["status"], "retried_failed", "accepted, and yet to be posted");

@@ -219,15 +219,43 @@ wire! {
         pub duration_ms: i64,
     }
 
+    /// What to try a connection with.
+    #[serde(deny_unknown_fields)]
+    pub struct TestIntegration {
+        /// Credentials to try in the place of those that are kept; they are not kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+        pub credentials: Option<Value>,
+    }
+
     /// What a connection test found.
     pub struct ConnectionTest {
         /// Whether the external system answered as it should.
         pub ok: bool,
+        /// The same as a stable word: `OK`, `REACHED`, `CREDENTIALS_REFUSED`, `HTTP_404` and the like, or what kept an answer
+        /// from coming, such as `DNS_FAILURE`, `TLS_FAILURE` or `TIMEOUT`.
+        pub code: String,
         /// What was found, in plain English.
         pub message: String,
         /// The answer's HTTP status, if there was one.
         pub http_status_code: Option<i16>,
         /// Milliseconds until the answer.
+        pub duration_ms: i64,
+        /// What reading the source found, where the integration has one. It has a word of its own: `ok` above is about the
+        /// external system alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub source: Option<SourceTest>,
+    }
+
+    /// What reading a source found.
+    pub struct SourceTest {
+        /// Whether it could be read.
+        pub ok: bool,
+        /// The same as a stable word, as for the external system.
+        pub code: String,
+        /// What was found, in plain English.
+        pub message: String,
+        /// Milliseconds that it took.
         pub duration_ms: i64,
     }
 }

@@ -1,6 +1,7 @@
 //! What happened to the records of a sync.
 
 use chrono::{DateTime, Utc};
+use domain::error_group::ErrorClass;
 use domain::record::{RecordError, RecordOutcome, RecordState, Resolution};
 use rust_decimal::Decimal;
 use uuid::Uuid;
@@ -72,6 +73,28 @@ wire! {
         pub already_active: Vec<RecordKey>,
     }
 
+    /// One complaint of the external system about one record, and what the ledger makes of it.
+    pub struct ClassifiedError {
+        /// Machine-readable code, the external system's own where it gives one.
+        pub code: String,
+        /// The external system's own words, redacted, at most 4,000 characters.
+        pub message: String,
+        /// JSON Pointer into the record that was sent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub field: Option<String>,
+        /// The field as the external system wrote it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub field_name: Option<String>,
+        /// Valid values the external system offered, if any.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub hints: Vec<String>,
+        /// What kind of failure it is.
+        pub class: ErrorClass,
+        /// What it has in common with other records' errors, from which it differs in ids, times and the like: 64 hexadecimal
+        /// characters, the same for the same complaint wherever it comes up.
+        pub fingerprint: String,
+    }
+
     /// One record's latest outcome in a sync.
     pub struct RecordOutcomeItem {
         /// Its type.
@@ -89,7 +112,7 @@ wire! {
         /// The attempt it happened in.
         pub attempt: u16,
         /// The external system's complaints.
-        pub errors: Vec<RecordError>,
+        pub errors: Vec<ClassifiedError>,
         /// HTTP status of the external system's answer.
         pub http_status_code: Option<i16>,
         /// The external system's id.
@@ -146,6 +169,10 @@ wire! {
         pub field_name: Option<String>,
         /// The external system's words.
         pub message: String,
+        /// What kind of failure it is.
+        pub class: ErrorClass,
+        /// What its records' errors have in common; `listRecordOutcomes` lists them by it.
+        pub fingerprint: String,
         /// How many records.
         pub count: i64,
         /// One of them.
@@ -171,7 +198,7 @@ wire! {
         /// What happened.
         pub outcome: RecordOutcome,
         /// The external system's complaints.
-        pub errors: Vec<RecordError>,
+        pub errors: Vec<ClassifiedError>,
         /// HTTP status of the external system's answer.
         pub http_status_code: Option<i16>,
         /// The external system's id.
@@ -190,5 +217,13 @@ wire! {
         pub label: Option<String>,
         /// The steps.
         pub items: Vec<JourneyStep>,
+    }
+}
+
+impl ClassifiedError {
+    /// An error with what is known of it.
+    pub fn new(error: RecordError, class: ErrorClass, fingerprint: String) -> Self {
+        let RecordError { code, message, field, field_name, hints } = error;
+        Self { code, message, field, field_name, hints, class, fingerprint }
     }
 }

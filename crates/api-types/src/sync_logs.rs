@@ -69,6 +69,9 @@ wire! {
         pub attempt: u16,
         /// Whether a retry can be asked for.
         pub retryable: bool,
+        /// When it is retried by itself, unless somebody asks for it before; told of a single sync, not in lists.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub next_retry_at: Option<DateTime<Utc>>,
         /// It lies in the archive, where nothing changes any more; left out where it doesn't.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         pub archived: bool,

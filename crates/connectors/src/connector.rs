@@ -7,13 +7,18 @@ use domain::asking::{Asked, Asking};
 use domain::doubt::Certainty;
 use domain::integration::ConnectorType;
 use domain::mapping::Mapping;
+use domain::pacing::Bucket;
 use domain::record::{RecordError, RecordOutcome};
 use domain::violation::{Rule, Violation};
 use serde_json::Value;
+use url::Url;
 use uuid::Uuid;
 
+use crate::dynamics365::settings::Write;
+use crate::dynamics365::{self, Dynamics365};
 use crate::generic_http::{self, GenericHttp};
-use crate::guard::{GuardedClient, OutboundPolicy};
+use crate::guard::{GuardedClients, OutboundPolicy};
+use crate::source::{Parts, target_settings};
 use crate::xledger::{self, Xledger};
 
 /// One version of one source record, ready to leave.
@@ -29,6 +34,8 @@ pub struct OutboundRecord {
     pub payload_hash: String,
     /// The same for every repetition of the same version of the record: lets the external system recognise it.
     pub idempotency_key: String,
+    /// A request with this very version went before, and may have been taken.
+    pub in_doubt: bool,
 }
 
 impl std::fmt::Debug for OutboundRecord {
@@ -99,6 +106,11 @@ pub trait Connector: Send + Sync {
     /// Requests that may be under way at once.
     fn concurrency(&self) -> usize;
 
+    /// How many requests may leave in a time, where the settings say so.
+    fn rate(&self) -> Option<Bucket> {
+        None
+    }
+
     /// Puts records together that leave in one request, in their order.
     fn batches(&self, records: &[OutboundRecord]) -> Vec<Vec<OutboundRecord>> {
         records.chunks(self.batch_size().max(1)).map(<[OutboundRecord]>::to_vec).collect()
@@ -134,70 +146,119 @@ pub enum BuildError {
     Client(String),
 }
 
-/// Every broken rule of a managed integration's settings and credentials, with pointers as in the API's body.
+/// Every broken rule of a managed integration's settings and credentials, with pointers as in the API's body: those of its
+/// source too, where it has one.
 pub fn validate_settings(
     connector_type: ConnectorType,
     settings: &Value,
     credentials: Option<&Value>,
     policy: &OutboundPolicy,
 ) -> Vec<Violation> {
-    match connector_type {
+    let parts = Parts::of(settings, credentials);
+    let (settings, credentials) = (&*parts.target, parts.target_credentials);
+    let found = match connector_type {
         ConnectorType::GenericHttp => {
             generic_http::settings::parse(settings, credentials, policy).err().unwrap_or_default()
         }
         ConnectorType::Xledger => xledger::settings::parse(settings, credentials, policy).err().unwrap_or_default(),
-        ConnectorType::Dynamics365 | ConnectorType::Other => vec![Violation::new(
+        ConnectorType::Dynamics365 => {
+            dynamics365::settings::parse(settings, credentials, policy).err().unwrap_or_default()
+        }
+        ConnectorType::Other => vec![Violation::new(
             Rule::UnknownValue,
             "/connector_type",
-            "only generic_http and xledger can be run by Syncwatch itself; use an external runner",
+            "Syncwatch has no connector of its own for other systems; use an external runner",
         )],
-    }
+    };
+    parts.violations(found, policy)
 }
 
 /// What of a mapping a connector's system does not take, with pointers into the mapping.
 pub fn check_mapping(connector_type: ConnectorType, mapping: &Mapping) -> Vec<Violation> {
     match connector_type {
         ConnectorType::Xledger => xledger::settings::unfit(mapping),
-        ConnectorType::GenericHttp | ConnectorType::Dynamics365 | ConnectorType::Other => Vec::new(),
+        ConnectorType::Dynamics365 => dynamics365::settings::unfit(mapping),
+        ConnectorType::GenericHttp | ConnectorType::Other => Vec::new(),
     }
 }
 
 /// Why an integration with these settings cannot send delivered records again with new content, if it cannot.
 pub fn refuses_updates(connector_type: ConnectorType, settings: &Value) -> Option<Violation> {
-    let adds = match connector_type {
-        ConnectorType::Xledger => xledger::settings::read_leniently(settings)?.adds(),
-        ConnectorType::GenericHttp | ConnectorType::Dynamics365 | ConnectorType::Other => false,
+    let settings = target_settings(settings);
+    let detail = match connector_type {
+        ConnectorType::Xledger if xledger::settings::read_leniently(&settings)?.adds() => {
+            "what these settings send is added beside what is there, and replaces nothing"
+        }
+        ConnectorType::Dynamics365 if dynamics365::settings::read_leniently(&settings)?.write == Write::Create => {
+            "what these settings send is only created, and never changed; `write` has to be upsert or update"
+        }
+        _ => return None,
     };
-    let detail = "what these settings send is added beside what is there, and replaces nothing";
-    adds.then(|| Violation::new(Rule::InvalidFormat, "/allow_updates", detail))
+    Some(Violation::new(Rule::InvalidFormat, "/allow_updates", detail))
 }
 
 /// How an external system can be asked, by the settings of its integration, about records that were sent under the same
 /// settings. Its target says where requests go; as whom they go there is told by the credentials, which are not looked
 /// at here.
 pub fn asking(connector_type: ConnectorType, settings: &Value) -> Asking {
+    let settings = target_settings(settings);
     match connector_type {
         ConnectorType::GenericHttp => {
             // Where the addresses lead decides nothing here.
             let Ok(anywhere) = OutboundPolicy::parse("0.0.0.0/0,::/0") else { return Asking::default() };
-            let parsed = generic_http::settings::parse(settings, None, &anywhere);
+            let parsed = generic_http::settings::parse(&settings, None, &anywhere);
             parsed.map(|(settings, _)| settings.asking()).unwrap_or_default()
         }
         ConnectorType::Xledger => {
-            xledger::settings::read_leniently(settings).map(|settings| settings.asking()).unwrap_or_default()
+            xledger::settings::read_leniently(&settings).map(|settings| settings.asking()).unwrap_or_default()
         }
-        ConnectorType::Dynamics365 | ConnectorType::Other => Asking::default(),
+        ConnectorType::Dynamics365 => {
+            dynamics365::settings::read_leniently(&settings).map(|settings| settings.asking()).unwrap_or_default()
+        }
+        ConnectorType::Other => Asking::default(),
     }
 }
 
-/// Makes the connector for an integration's settings.
+/// Where an integration's records go, whatever its credentials: scheme, host and port. `None` where the settings don't say.
+pub fn origin(connector_type: ConnectorType, settings: &Value) -> Option<String> {
+    let settings = target_settings(settings);
+    let url = match connector_type {
+        ConnectorType::GenericHttp => Url::parse(settings.get("url")?.as_str()?).ok()?,
+        ConnectorType::Xledger => xledger::settings::read_leniently(&settings)?.endpoint,
+        ConnectorType::Dynamics365 => dynamics365::settings::read_leniently(&settings)?.root,
+        ConnectorType::Other => return None,
+    };
+    Some(url.origin().ascii_serialization())
+}
+
+/// Where an integration's records are looked up, if that is said apart.
+pub fn asked_origin(connector_type: ConnectorType, settings: &Value) -> Option<String> {
+    match connector_type {
+        ConnectorType::GenericHttp => origin(connector_type, settings.get("look_up")?),
+        ConnectorType::Xledger | ConnectorType::Dynamics365 | ConnectorType::Other => None,
+    }
+}
+
+/// Makes the connector for an integration's settings, with a client of its own.
 pub fn build(
     connector_type: ConnectorType,
     settings: &Value,
     credentials: Option<&Value>,
     policy: &OutboundPolicy,
 ) -> Result<Box<dyn Connector>, BuildError> {
-    let client = |timeout| GuardedClient::new(timeout, policy).map_err(|error| BuildError::Client(error.to_string()));
+    build_with(connector_type, settings, credentials, &GuardedClients::new(policy))
+}
+
+/// Makes the connector for an integration's settings, with a client that it shares with others.
+pub fn build_with(
+    connector_type: ConnectorType,
+    settings: &Value,
+    credentials: Option<&Value>,
+    clients: &GuardedClients,
+) -> Result<Box<dyn Connector>, BuildError> {
+    let parts = Parts::of(settings, credentials);
+    let (settings, credentials, policy) = (&*parts.target, parts.target_credentials, clients.policy());
+    let client = |timeout| clients.with_timeout(timeout).map_err(|error| BuildError::Client(error.to_string()));
     match connector_type {
         ConnectorType::GenericHttp => {
             let (settings, credentials) =
@@ -211,6 +272,62 @@ pub fn build(
             let client = client(settings.timeout)?;
             Ok(Box::new(Xledger::new(settings, credentials, client)))
         }
-        ConnectorType::Dynamics365 | ConnectorType::Other => Err(BuildError::NotAvailable(connector_type)),
+        ConnectorType::Dynamics365 => {
+            let (settings, credentials) =
+                dynamics365::settings::parse(settings, credentials, policy).map_err(BuildError::Invalid)?;
+            let client = client(settings.timeout)?;
+            Ok(Box::new(Dynamics365::new(settings, credentials, client)))
+        }
+        ConnectorType::Other => Err(BuildError::NotAvailable(connector_type)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn integrations_with_the_same_origin_have_the_same_system() {
+        let origin = |url: &str| origin(ConnectorType::GenericHttp, &json!({ "url": url }));
+        let books = Some("https://books.example".to_owned());
+        assert_eq!(origin("https://books.example/claims/{source_record_id}"), books);
+        assert_eq!(origin("https://BOOKS.example:443/members?kind={source_record_type}"), books);
+        assert_ne!(origin("https://books.example:8443/"), books);
+        assert_eq!(origin("nowhere"), None);
+        let asked = |settings: Value| asked_origin(ConnectorType::GenericHttp, &settings);
+        assert_eq!(
+            asked(json!({ "url": "https://a.example/", "look_up": { "url": "https://books.example/x" } })),
+            books
+        );
+        assert_eq!(asked(json!({ "url": "https://a.example/" })), None);
+        assert_eq!(self::origin(ConnectorType::Other, &json!({})), None);
+    }
+
+    #[test]
+    fn where_records_come_from_does_not_change_where_they_go() {
+        let fields = json!({ "text": { "from": "/text", "as": "text" } });
+        let xledger = json!({
+            "endpoint": "https://books.example/graphql", "mapping": { "entity": "addGLImportItems", "fields": fields },
+        });
+        let dynamics = json!({
+            "environment": "https://books.example", "tenant": "contoso.onmicrosoft.com", "key_attribute": "sw_syncid",
+            "mapping": { "entity": "contacts", "fields": fields },
+        });
+        let generic = json!({ "url": "https://books.example/claims" });
+        for (connector_type, settings) in [
+            (ConnectorType::GenericHttp, generic),
+            (ConnectorType::Xledger, xledger),
+            (ConnectorType::Dynamics365, dynamics),
+        ] {
+            let mut read = settings.clone();
+            read["source"] = json!({ "kind": "http" });
+            for settings in [settings, read] {
+                let found = origin(connector_type, &settings);
+                assert_eq!(found.as_deref(), Some("https://books.example"), "{settings}");
+                assert_ne!(asking(connector_type, &settings), Asking::default(), "{settings}");
+            }
+        }
     }
 }

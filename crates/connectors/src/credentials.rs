@@ -1,5 +1,7 @@
 //! What a connector shows to be let in.
 
+pub(crate) mod client;
+
 use std::fmt;
 
 use domain::violation::{Rule, Violation};
@@ -8,6 +10,8 @@ use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
 use crate::reader::Reader;
+
+pub use client::ClientCredentials;
 
 /// Headers that belong to the connection, to the credentials or to the connector itself.
 const RESERVED_HEADERS: &[&str] = &[
@@ -61,6 +65,13 @@ pub enum Credentials {
         /// Its value.
         value: String,
     },
+    /// `Authorization: Bearer …` with a token that was given for a client's secret.
+    Granted {
+        /// The token; empty while there is none.
+        token: String,
+        /// The secret.
+        client_secret: String,
+    },
 }
 
 impl fmt::Debug for Credentials {
@@ -71,6 +82,7 @@ impl fmt::Debug for Credentials {
             Self::Basic { .. } => "Credentials::Basic(…)",
             Self::Token { .. } => "Credentials::Token(…)",
             Self::Header { .. } => "Credentials::Header(…)",
+            Self::Granted { .. } => "Credentials::Granted(…)",
         })
     }
 }
@@ -80,7 +92,7 @@ impl Credentials {
     pub(crate) fn apply(&self, request: RequestBuilder) -> RequestBuilder {
         match self {
             Self::None => request,
-            Self::Bearer { token } => request.bearer_auth(token),
+            Self::Bearer { token } | Self::Granted { token, .. } => request.bearer_auth(token),
             Self::Basic { username, password } => request.basic_auth(username, Some(password)),
             Self::Token { token } => with_secret(request, AUTHORIZATION, &format!("token {token}")),
             Self::Header { name, value } => with_secret(request, name.clone(), value),
@@ -89,18 +101,21 @@ impl Credentials {
 
     /// Takes them out of a text, since some systems quote a request's headers in their complaints.
     pub(crate) fn scrub(&self, text: &str) -> String {
-        let secret = match self {
-            Self::None => return text.to_owned(),
-            Self::Bearer { token } | Self::Token { token } => token,
-            Self::Basic { password, .. } => password,
-            Self::Header { value, .. } => value,
+        let secrets: &[&String] = match self {
+            Self::None => &[],
+            Self::Bearer { token } | Self::Token { token } => &[token],
+            Self::Basic { password, .. } => &[password],
+            Self::Header { value, .. } => &[value],
+            Self::Granted { token, client_secret } => &[token, client_secret],
         };
-        // A header's value may be a scheme and the secret proper, as in `token 1234`.
-        let bare = secret.rsplit(' ').next().unwrap_or(secret);
         let mut text = text.to_owned();
-        for part in [secret.as_str(), bare] {
-            if part.len() >= SHORTEST_SCRUBBED {
-                text = text.replace(part, "[credential]");
+        for secret in secrets {
+            // A header's value may be a scheme and the secret proper, as in `token 1234`.
+            let bare = secret.rsplit(' ').next().unwrap_or(secret);
+            for part in [secret.as_str(), bare] {
+                if part.len() >= SHORTEST_SCRUBBED {
+                    text = text.replace(part, "[credential]");
+                }
             }
         }
         text

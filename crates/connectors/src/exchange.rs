@@ -11,7 +11,7 @@ use reqwest::{RequestBuilder, Response};
 use crate::connector::Permanence;
 use crate::guard::DestinationRefused;
 
-/// Bytes of an answer that are read.
+/// Bytes of an answer that are read, unless more are wanted.
 const MAX_BODY: usize = 1024 * 1024;
 /// The longest wait that an external system can ask for.
 pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
@@ -59,8 +59,13 @@ pub(crate) struct Answer {
 
 /// Sends a request and reads its answer as far as it comes and as far as it is wanted.
 pub(crate) async fn exchange(request: RequestBuilder) -> Exchange {
+    exchange_up_to(request, MAX_BODY).await
+}
+
+/// The same, where an answer may be longer than usual.
+pub(crate) async fn exchange_up_to(request: RequestBuilder, max_body: usize) -> Exchange {
     match request.send().await {
-        Ok(response) => Exchange::Answered(read(response).await),
+        Ok(response) => Exchange::Answered(read(response, max_body).await),
         Err(error) if error.is_builder() => unwritten(),
         Err(error) if error.is_connect() || error.is_dns() => Exchange::NeverLeft(connect_trouble(&error)),
         Err(error) if error.is_timeout() => Exchange::NoAnswer(trouble("TIMEOUT", "No answer came in time.")),
@@ -131,24 +136,28 @@ fn connect_trouble(error: &reqwest::Error) -> Trouble {
     }
 }
 
-async fn read(mut response: Response) -> Answer {
-    let header = |headers: &HeaderMap, name: HeaderName| {
-        headers.get(name).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned)
-    };
-    let headers = response.headers();
-    let entity_id = HeaderName::from_static("odata-entityid");
-    let mut answer = Answer {
-        status: response.status().as_u16(),
-        content_type: header(headers, CONTENT_TYPE),
-        location: header(headers, entity_id).or_else(|| header(headers, LOCATION)),
-        retry_after: retry_after(headers),
-        body: Vec::new(),
-        completeness: Completeness::Whole,
-    };
+impl Answer {
+    /// A status and what its headers say, without a body.
+    pub(crate) fn begun(status: u16, headers: &HeaderMap) -> Self {
+        let header = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
+        let entity_id = HeaderName::from_static("odata-entityid");
+        Self {
+            status,
+            content_type: header(CONTENT_TYPE),
+            location: header(entity_id).or_else(|| header(LOCATION)),
+            retry_after: retry_after(headers),
+            body: Vec::new(),
+            completeness: Completeness::Whole,
+        }
+    }
+}
+
+async fn read(mut response: Response, max_body: usize) -> Answer {
+    let mut answer = Answer::begun(response.status().as_u16(), response.headers());
     loop {
         match response.chunk().await {
             Ok(Some(chunk)) => {
-                let room = MAX_BODY - answer.body.len();
+                let room = max_body - answer.body.len();
                 answer.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
                 if chunk.len() > room {
                     answer.completeness = Completeness::Cut;
@@ -176,6 +185,19 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let now: DateTime<Utc> = shown.map_or_else(|| SystemTime::now().into(), Into::into);
     let wait = until.signed_duration_since(now).to_std().unwrap_or_default();
     Some(wait.min(MAX_RETRY_AFTER))
+}
+
+/// How long an answer with these headers asks to be left alone, whatever is in them.
+#[cfg(feature = "fuzz")]
+pub fn any_retry_after(retry_after: &[u8], date: Option<&[u8]>) -> Option<Duration> {
+    use reqwest::header::HeaderValue;
+
+    let mut headers = HeaderMap::new();
+    headers.insert(RETRY_AFTER, HeaderValue::from_bytes(retry_after).ok()?);
+    if let Some(date) = date {
+        headers.insert(DATE, HeaderValue::from_bytes(date).ok()?);
+    }
+    self::retry_after(&headers)
 }
 
 #[cfg(test)]

@@ -73,6 +73,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use domain::asking::Asked;
+use domain::pacing::Bucket;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{RequestBuilder, Url};
 use serde_json::{Value, json};
@@ -198,6 +199,10 @@ impl Connector for GenericHttp {
 
     fn concurrency(&self) -> usize {
         self.settings.concurrency
+    }
+
+    fn rate(&self) -> Option<Bucket> {
+        self.settings.rate
     }
 
     async fn send(&self, records: &[OutboundRecord]) -> Vec<RecordAnswer> {

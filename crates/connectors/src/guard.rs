@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
-pub use client::{DestinationRefused, GuardedClient};
+pub use client::{DestinationRefused, GuardedClient, GuardedClients};
 
 /// IPv4 addresses that are nobody's public server, and the one public address that is a cloud's metadata service.
 const REFUSED_V4: &[(Ipv4Addr, u8)] = &[

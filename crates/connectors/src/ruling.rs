@@ -1,9 +1,11 @@
 //! From a status to what it says of the request: what needs no look at the records.
 
 use domain::doubt::Certainty;
+use domain::record::RecordOutcome;
 
-use crate::connector::Permanence;
+use crate::connector::{Permanence, RecordAnswer};
 use crate::error_shapes::ParsedError;
+use crate::exchange::Answer;
 
 /// What is known when a status that isn't success is judged.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,16 +43,33 @@ pub(crate) fn rule(status: u16, facts: Facts) -> (Certainty, Permanence) {
     }
 }
 
+/// What became of a record, before its complaints are known.
+pub(crate) fn blank(answer: Option<&Answer>, outcome: RecordOutcome) -> RecordAnswer {
+    RecordAnswer {
+        outcome,
+        certainty: Certainty::of(outcome),
+        errors: Vec::new(),
+        http_status_code: answer.and_then(|answer| i16::try_from(answer.status).ok()),
+        external_reference_id: None,
+        permanence: Permanence::Unknown,
+        retry_after: answer.and_then(|answer| answer.retry_after),
+        again: false,
+    }
+}
+
 /// Whether a complaint's code says that it was too much at once, whatever the status.
 pub(crate) fn is_throttling(complaint: &ParsedError) -> bool {
+    complaint.code.as_deref().is_some_and(is_throttling_code)
+}
+
+/// The same of a code alone.
+pub(crate) fn is_throttling_code(code: &str) -> bool {
     const WORDS: &[&str] =
         &["RATE_LIMIT", "RATELIMIT", "THROTTL", "TOO_MANY_REQUESTS", "CONCURRENCY_LIMIT", "INSUFFICIENT_CREDITS"];
     // Dataverse's service protection limits.
     const NUMBERS: &[&str] = &["0x80072321", "0x80072322", "0x80072326"];
-    complaint.code.as_deref().is_some_and(|code| {
-        let upper = code.to_ascii_uppercase();
-        WORDS.iter().any(|word| upper.contains(word)) || NUMBERS.iter().any(|number| code.eq_ignore_ascii_case(number))
-    })
+    let upper = code.to_ascii_uppercase();
+    WORDS.iter().any(|word| upper.contains(word)) || NUMBERS.iter().any(|number| code.eq_ignore_ascii_case(number))
 }
 
 #[cfg(test)]

@@ -56,6 +56,7 @@ use std::time::{Instant, SystemTime};
 
 use async_trait::async_trait;
 use domain::asking::Asked;
+use domain::pacing::Bucket;
 use domain::record::{RecordError, RecordOutcome};
 use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -65,6 +66,7 @@ use crate::connector::{ConnectionTest, Connector, OutboundRecord, Permanence, Re
 use crate::credentials::Credentials;
 use crate::exchange::{self, Answer, Exchange};
 use crate::guard::GuardedClient;
+use crate::ruling::blank;
 use crate::wording::{self, MAX_ERRORS, status_words};
 use answers::Judge;
 use complaints::Kind;
@@ -175,7 +177,7 @@ impl Xledger {
 /// The answer for a record that the mapping cannot write: nothing of it leaves.
 fn unmapped(mut errors: Vec<RecordError>) -> RecordAnswer {
     errors.truncate(MAX_ERRORS);
-    let failed = answers::blank(None, RecordOutcome::Failed);
+    let failed = blank(None, RecordOutcome::Failed);
     RecordAnswer { errors, permanence: Permanence::Permanent, ..failed }
 }
 
@@ -187,6 +189,10 @@ impl Connector for Xledger {
 
     fn concurrency(&self) -> usize {
         self.settings.concurrency
+    }
+
+    fn rate(&self) -> Option<Bucket> {
+        self.settings.rate
     }
 
     /// As many records as have room with all their nodes; one that has none alone leaves alone.

@@ -33,6 +33,7 @@ fn records(count: usize) -> Vec<OutboundRecord> {
         payload: json!({ "claim_number": format!("C-{number}"), "amount": "1.00" }),
         payload_hash: "0".repeat(64),
         idempotency_key: format!("key-{number}"),
+        in_doubt: false,
     };
     (0..count).map(record).collect()
 }
@@ -313,12 +314,10 @@ async fn a_connection_test_tells_what_it_found() {
 }
 
 #[test]
-fn other_connectors_are_not_available_yet() {
+fn there_is_no_connector_for_other_systems() {
     let policy = OutboundPolicy::public_only();
-    for other in [ConnectorType::Dynamics365, ConnectorType::Other] {
-        let found = validate_settings(other, &json!({}), None, &policy);
-        assert_eq!(found.len(), 1);
-        assert_eq!(found[0].pointer, "/connector_type");
-        assert!(build(other, &json!({}), None, &policy).is_err());
-    }
+    let found = validate_settings(ConnectorType::Other, &json!({}), None, &policy);
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].pointer, "/connector_type");
+    assert!(build(ConnectorType::Other, &json!({}), None, &policy).is_err());
 }

@@ -12,11 +12,13 @@ use std::time::Duration;
 
 use connectors::generic_http::GenericHttp;
 use connectors::generic_http::settings::parse;
-use connectors::{Connector, GuardedClient, OutboundPolicy, OutboundRecord, build, validate_settings};
+use connectors::{
+    Connector, Fetched, GuardedClient, OutboundPolicy, OutboundRecord, build, build_source, validate_settings,
+};
 use domain::integration::ConnectorType;
 use reqwest::Method;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use url::Url;
 use uuid::Uuid;
@@ -133,6 +135,7 @@ async fn codes(connector: &GenericHttp) -> [String; 2] {
         payload: json!({ "amount": "1.00" }),
         payload_hash: "0".repeat(64),
         idempotency_key: "key".to_owned(),
+        in_doubt: false,
     };
     let answers = connector.send(&[record]).await;
     let sent = answers[0].errors.first().map_or("", |error| &error.code);
@@ -243,4 +246,47 @@ async fn the_operator_opens_a_range_and_nothing_beside_it() {
         let address: IpAddr = address.parse().unwrap();
         assert_eq!(policy.allows(address), address.to_canonical() == system.ip(), "{address}");
     }
+}
+
+/// Settings of an integration whose records are read from an address.
+fn reading(address: &str) -> Value {
+    json!({ "url": "https://books.example/", "source": {
+        "kind": "http", "type": "expense_claim", "list_url": format!("{address}claims"),
+        "fetch_url": format!("{address}claims/{{source_record_id}}"), "id_pointer": "/id",
+    } })
+}
+
+/// The codes that reading a list, reading a record and testing end with.
+async fn reading_codes(address: &str, policy: &OutboundPolicy) -> [String; 3] {
+    let source = build_source(&reading(address), None, policy).unwrap().unwrap();
+    let listed = source.list(None, None).await.err().map_or_else(String::new, |trouble| trouble.code);
+    let fetched = match source.fetch(Uuid::nil()).await {
+        Fetched::Unreadable(trouble) => trouble.code,
+        Fetched::Found(_) | Fetched::Gone => String::new(),
+    };
+    [listed, fetched, source.test().await.code]
+}
+
+#[tokio::test]
+async fn sources_are_read_as_guarded_as_records_are_sent() {
+    let policy = OutboundPolicy::public_only();
+    for (class, addresses) in INSIDE {
+        for address in *addresses {
+            let at = SocketAddr::new(address.parse().unwrap(), 8080);
+            let settings = reading(&format!("http://{at}/"));
+            let found = validate_settings(ConnectorType::GenericHttp, &settings, None, &policy);
+            let pointers: Vec<&str> = found.iter().map(|violation| violation.pointer.as_str()).collect();
+            assert_eq!(pointers, ["/settings/source/list_url", "/settings/source/fetch_url"], "{class}: {at}");
+            assert!(build_source(&settings, None, &policy).is_err(), "{class}: {at}");
+        }
+    }
+    let inside = Inside::start();
+    assert_eq!(reading_codes("http://localhost:8080/", &policy).await, [REFUSED; 3]);
+    let policy = OutboundPolicy::parse("127.0.0.1/32").unwrap();
+    for status in [301, 302, 303, 307, 308] {
+        let system = external_system(&format!("{status} Elsewhere\r\nLocation: http://{}/", inside.address())).await;
+        let expected = format!("HTTP_{status}");
+        assert_eq!(reading_codes(&format!("http://{system}/"), &policy).await, [expected.as_str(); 3]);
+    }
+    assert!(inside.is_untouched());
 }

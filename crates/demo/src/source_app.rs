@@ -1,6 +1,7 @@
 //! The "source app": where the demonstration's records live and are corrected.
 //!
-//! Saving a record stages it again in Syncwatch, with a machine's key, as an organization's own app would.
+//! Saving a record stages it again in Syncwatch, with a machine's key, as an organization's own app would. Who has the reading
+//! token may read the records instead, as a source of Syncwatch's own reading.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,10 +20,11 @@ use crate::client::{Api, ApiError, Call, SignIn};
 use crate::html::Language;
 
 mod page;
+mod reading;
 pub(crate) mod records;
 
 use page::Notice;
-use records::Records;
+use records::{Record, Records};
 
 /// How the source app is started.
 #[derive(clap::Args)]
@@ -39,7 +41,13 @@ pub struct Arguments {
     /// JSON file with the records, written by `seed`; it may come to be later
     #[arg(long)]
     data: PathBuf,
+    /// The bearer token that readers of the records must present
+    #[arg(long, env = "SYNCWATCH_DEMO_SOURCE_TOKEN", default_value = DEFAULT_READING_TOKEN, hide_env_values = true)]
+    reading_token: String,
 }
+
+/// The bearer token unless another is given; no secret, since the records are invented.
+pub const DEFAULT_READING_TOKEN: &str = "demonstration-reading-token";
 
 /// Serves until standard input ends.
 pub fn run(arguments: Arguments) -> Result<()> {
@@ -47,6 +55,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
         server: arguments.server,
         key_file: arguments.key_file,
         data: arguments.data,
+        reading_token: arguments.reading_token.into(),
         api: Arc::default(),
         saving: Arc::default(),
     };
@@ -58,6 +67,7 @@ struct SourceApp {
     server: String,
     key_file: PathBuf,
     data: PathBuf,
+    reading_token: Arc<str>,
     api: Arc<Mutex<Option<Arc<Api>>>>,
     /// One correction at a time: each reads the whole file and writes it.
     saving: Arc<Mutex<()>>,
@@ -80,6 +90,8 @@ fn routes(config: &mut ServiceConfig, app: &SourceApp) {
         .app_data(Data::new(app.clone()))
         .app_data(web::FormConfig::default().limit(64 * 1024))
         .route("/", web::get().to(list))
+        .route("/api/{collection}", web::get().to(reading::list))
+        .route("/api/{collection}/{id}", web::get().to(reading::fetch))
         .route("/{collection}/{id}", web::get().to(show))
         .route("/{collection}/{id}", web::post().to(save))
         .default_service(web::to(async |request: HttpRequest| page::not_found(Language::of(&request))));
@@ -134,7 +146,7 @@ async fn save(
         Err(error) => return page::broken(language, &format!("{error:#}")),
     };
     let Some((collection, record)) = records.find(&path.0, &path.1) else { return page::not_found(language) };
-    let corrected = record.corrected(&form.0);
+    let corrected = Record { changed_at: Some(crate::clock::now()), ..record.corrected(&form.0) };
     let staged = stage(&app, collection.integration_id, &collection.record_type, &corrected).await;
     match staged {
         Ok(state) => {
@@ -159,7 +171,7 @@ async fn save(
 }
 
 /// The state in which Syncwatch then has the record.
-async fn stage(app: &SourceApp, integration: Uuid, record_type: &str, record: &records::Record) -> Result<String> {
+async fn stage(app: &SourceApp, integration: Uuid, record_type: &str, record: &Record) -> Result<String> {
     let path = format!("/integrations/{integration}/records/{record_type}/{}", record.id);
     let body = record.staging_body();
     let answer = app.api().await?.call(Call::new(Method::PUT, &path).body(&body)).await?;

@@ -8,6 +8,11 @@ pub fn parse_amount(text: &str) -> Option<Decimal> {
     if is_plain(text) { Decimal::from_str_exact(text).ok() } else { None }
 }
 
+/// Whether the ledger can keep an amount: at most four decimals, and fourteen digits before the point.
+pub fn can_be_kept(amount: Decimal) -> bool {
+    amount.scale() <= 4 && amount.abs() < Decimal::from(100_000_000_000_000_i64)
+}
+
 fn is_plain(text: &str) -> bool {
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     let unsigned = text.strip_prefix('-').unwrap_or(text);
@@ -30,6 +35,13 @@ mod tests {
         for text in ["", "1e3", "+1", ".5", "5.", "1_000", "1 000", "1,5", "007", "-", "0x1", "٣"] {
             assert_eq!(parse_amount(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn the_ledger_keeps_amounts_of_its_own_size() {
+        let kept = |text: &str| can_be_kept(parse_amount(text).unwrap());
+        assert!(["0", "1250.0000", "-99999999999999.9999"].into_iter().all(kept));
+        assert!(!["0.00001", "100000000000000", "-100000000000000"].into_iter().any(kept));
     }
 
     #[test]

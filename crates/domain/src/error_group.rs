@@ -41,6 +41,8 @@ pub struct ErrorGroup<T> {
     pub count: u64,
     /// The first of the records.
     pub sample: T,
+    /// What tells the group from others, as [`fingerprints`] gives it for each of its records.
+    pub fingerprint: String,
 }
 
 /// Groups failed records by what went wrong: largest group first, then by code, field and message.
@@ -48,11 +50,7 @@ pub struct ErrorGroup<T> {
 /// A record with several errors stands in several groups; one without any in the group [`UNSPECIFIED`], so that no
 /// failure is missing from the picture.
 pub fn group<'a, T: Clone>(records: impl IntoIterator<Item = FailedRecord<'a, T>>) -> Vec<ErrorGroup<T>> {
-    let unspecified = [RecordError {
-        code: UNSPECIFIED.to_owned(),
-        message: "The external system gave no reason.".to_owned(),
-        ..RecordError::default()
-    }];
+    let unspecified = [unspecified()];
     let mut groups: HashMap<String, ErrorGroup<T>> = HashMap::new();
     for failed in records {
         let errors = if failed.errors.is_empty() { &unspecified[..] } else { failed.errors };
@@ -65,6 +63,7 @@ pub fn group<'a, T: Clone>(records: impl IntoIterator<Item = FailedRecord<'a, T>
                 message: error.message.clone(),
                 count: 0,
                 sample: failed.record.clone(),
+                fingerprint: key.clone(),
             });
             group.count += u64::from(counted.insert(key));
         }
@@ -74,6 +73,23 @@ pub fn group<'a, T: Clone>(records: impl IntoIterator<Item = FailedRecord<'a, T>
         b.count.cmp(&a.count).then_with(|| (&a.code, &a.field, &a.message).cmp(&(&b.code, &b.field, &b.message)))
     });
     groups
+}
+
+/// The fingerprints of the groups that a failed record stands in.
+pub fn fingerprints(errors: &[RecordError], identifiers: &[&str]) -> Vec<String> {
+    if errors.is_empty() {
+        return vec![fingerprint(&unspecified())];
+    }
+    errors.iter().map(|error| fingerprint_among(error, identifiers)).collect()
+}
+
+/// What stands for the reason that was not given.
+fn unspecified() -> RecordError {
+    RecordError {
+        code: UNSPECIFIED.to_owned(),
+        message: "The external system gave no reason.".to_owned(),
+        ..RecordError::default()
+    }
 }
 
 /// Key by which errors fall into one group: code, field with its array indexes taken out, and the message with its

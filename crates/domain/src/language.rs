@@ -7,5 +7,7 @@ wire_enum! {
         En = "en",
         /// Norwegian bokmål.
         Nb = "nb",
+        /// Norwegian nynorsk.
+        Nn = "nn",
     }
 }

@@ -1,5 +1,6 @@
 //! Which records a retry sends, and how retries are paced.
 
+use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use crate::asking::Way;
@@ -14,6 +15,8 @@ pub struct RetryCandidate {
     pub state: RecordState,
     /// Its current payload's hash differs from the one that failed.
     pub changed: bool,
+    /// What was sent stays refused until somebody changes something, or there is nothing to send.
+    pub refused_for_good: bool,
     /// How it can be found out what became of it, where that is unknown.
     pub way: Way,
     /// Another sync has it under way.
@@ -60,6 +63,38 @@ pub const fn decide(candidate: &RetryCandidate) -> RetryDecision {
     }
 }
 
+/// Whether a retry that nobody asked for is about a record: one that may get through by itself, or whose fate can be asked
+/// for. What was refused for good is not, unless it was corrected since; nor is what a person has to decide about.
+pub const fn may_pass_by_itself(candidate: &RetryCandidate) -> bool {
+    match decide(candidate) {
+        // Of one in doubt it is the version in doubt that leaves.
+        RetryDecision::Send => {
+            !candidate.refused_for_good || (candidate.changed && !matches!(candidate.state, RecordState::Unknown))
+        }
+        RetryDecision::Ask => true,
+        _ => false,
+    }
+}
+
+/// Retries of a sync that may be such: the first six of its ten, so that the others are left to a person.
+pub const MOST_AUTOMATIC: u16 = 6;
+/// The first ceiling of the wait for one, in milliseconds.
+const AUTOMATIC_BASE: u64 = 60_000;
+/// The last one.
+const AUTOMATIC_CAP: u64 = 3_600_000;
+/// The shortest wait.
+const AUTOMATIC_LEAST: u64 = 1_000;
+
+/// How long to wait until a sync is retried by itself that has been retried so often; `None` if it is not, where so many
+/// are `allowed`. `random` is a number in `[0, 1)` chosen by the caller.
+pub fn automatic_wait(retry_count: u16, allowed: u16, random: f64) -> Option<TimeDelta> {
+    if retry_count >= allowed.min(MOST_AUTOMATIC) {
+        return None;
+    }
+    let wait = backoff_millis(u32::from(retry_count) + 1, AUTOMATIC_BASE, AUTOMATIC_CAP, random);
+    Some(TimeDelta::milliseconds(wait.max(AUTOMATIC_LEAST).cast_signed()))
+}
+
 /// What a retry will do, before it is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -80,6 +115,9 @@ pub struct RetryPreview {
     pub delivered_since: i64,
     /// Left out: under way in another sync.
     pub active: i64,
+    /// Left out: no longer at their source, as far as it says so at the moment.
+    #[serde(default)]
+    pub gone: i64,
 }
 
 impl RetryPreview {

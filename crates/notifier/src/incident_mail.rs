@@ -9,6 +9,7 @@ use crate::Language;
 mod english;
 mod letter;
 mod norwegian;
+mod nynorsk;
 
 /// The facts of one mail about one incident, the same for every recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +68,7 @@ pub fn render(mail: &IncidentMail, language: Language) -> RenderedMail {
     let letter = match language {
         Language::En => english::letter(mail),
         Language::Nb => norwegian::letter(mail),
+        Language::Nn => nynorsk::letter(mail),
     };
     letter.render()
 }

@@ -6,15 +6,18 @@ mod audit;
 mod doctor;
 mod rebuild_health;
 mod report;
+mod reseal;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
+use store::Database;
 use url::Url;
 
-use crate::config::Config;
+use crate::config::{CONNECTION_PATIENCE, Config};
+use crate::connection_file::Connections;
 use crate::serve::{self, Parts};
 use crate::telemetry;
 
@@ -55,6 +58,8 @@ enum Command {
     Doctor,
     /// Build the integrations' health rows anew from the ledger, or compare them with it
     RebuildHealth(rebuild_health::RebuildHealthArgs),
+    /// Seal everything anew with the first master key, so that the others are needed no more
+    Reseal,
     /// Run the embedded database for a server
     #[command(name = crate::embedded::SUBCOMMAND, hide = true)]
     EmbeddedDatabase {
@@ -97,8 +102,8 @@ struct NewUserArgs {
     /// `org_viewer`, `org_admin` or `global_admin`
     #[arg(long, default_value = "org_admin", value_parser = ["org_viewer", "org_admin", "global_admin"])]
     role: String,
-    /// `en` or `nb`
-    #[arg(long, default_value = "en", value_parser = ["en", "nb"])]
+    /// `en`, `nb` or `nn`
+    #[arg(long, default_value = "en", value_parser = ["en", "nb", "nn"])]
     language: String,
     /// Read the password from standard input; otherwise one is made and printed
     #[arg(long)]
@@ -146,9 +151,21 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Audit(AuditCommand::Checkpoint(args)) => audit::print_checkpoint(&Config::load()?, &args).await?,
         Command::Doctor => return Ok(doctor::run().await),
         Command::RebuildHealth(args) => return rebuild_health::run(&Config::load()?, &args).await,
+        Command::Reseal => return reseal::run(&Config::load()?).await,
         Command::EmbeddedDatabase { data_dir } => crate::embedded::supervise(&data_dir).await?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The configured database as the application sees it, or that of a running server.
+async fn connect(config: &Config) -> anyhow::Result<Database> {
+    // A second installation of the provider is refused, harmlessly.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let url = match &config.database.url {
+        Some(url) => url.expose().to_owned(),
+        None => Connections::read(&config.data_dir)?.app_url,
+    };
+    Database::connect(&url, 2, CONNECTION_PATIENCE).await.context("connecting to the database")
 }
 
 async fn serve(parts: Parts) -> anyhow::Result<()> {

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use archive::Location;
 use domain::retention::{LEAST_ACCOUNTING_YEARS, RetentionYears};
+use domain::retry::MOST_AUTOMATIC;
 use url::Url;
 
 use reading::{
@@ -143,11 +144,15 @@ pub struct OutboundConfig {
 /// Background work.
 #[derive(Clone, Debug)]
 pub struct WorkerConfig {
-    /// `SYNCWATCH_WORKER_CONCURRENCY`: syncs that run at once in a process. Default: 4.
+    /// `SYNCWATCH_WORKER_CONCURRENCY`: syncs that run at once in a process, of which one organization leaves
+    /// a quarter to others. Default: 64.
     pub concurrency: usize,
     /// `SYNCWATCH_WORKER_LEASE_SECONDS`: seconds after which a sync without a sign of life from its worker counts as
     /// abandoned. Default: 45.
     pub lease_seconds: u32,
+    /// `SYNCWATCH_AUTOMATIC_RETRIES`: how many of a sync's ten retries nobody has to ask for, 0–6. They send what may pass by
+    /// itself, and nothing that was refused for good. Default: 6.
+    pub automatic_retries: u16,
 }
 
 /// What a caller may ask for.
@@ -257,8 +262,13 @@ impl Config {
             },
             outbound: OutboundConfig { allow: settings.list("SYNCWATCH_OUTBOUND_ALLOW") },
             worker: WorkerConfig {
-                concurrency: settings.parse_within("SYNCWATCH_WORKER_CONCURRENCY", 1..=256, 4),
+                concurrency: settings.parse_within("SYNCWATCH_WORKER_CONCURRENCY", 1..=256, 64),
                 lease_seconds: settings.parse_within("SYNCWATCH_WORKER_LEASE_SECONDS", 5..=60, LEASE_SECONDS),
+                automatic_retries: settings.parse_within(
+                    "SYNCWATCH_AUTOMATIC_RETRIES",
+                    0..=MOST_AUTOMATIC,
+                    MOST_AUTOMATIC,
+                ),
             },
             limits: LimitsConfig {
                 requests_per_minute: settings.parse_within("SYNCWATCH_RATE_LIMIT", 0..=10_000_000, 6000),
@@ -303,7 +313,8 @@ impl Config {
             },
             mail: MailConfig { smtp_url: None, from: "Syncwatch <syncwatch@localhost>".to_owned() },
             outbound: OutboundConfig { allow: vec!["127.0.0.0/8".to_owned()] },
-            worker: WorkerConfig { concurrency: 2, lease_seconds: LEASE_SECONDS },
+            // A test says itself what is retried, and when.
+            worker: WorkerConfig { concurrency: 2, lease_seconds: LEASE_SECONDS, automatic_retries: 0 },
             limits: LimitsConfig { requests_per_minute: 0, logins_per_minute: 0 },
             sessions: SessionConfig { access_seconds: 600, refresh_days: 14 },
             log: LogConfig { filter: "warn".to_owned(), format: LogFormat::Text },

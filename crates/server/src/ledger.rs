@@ -6,6 +6,7 @@
 mod abandon;
 mod announce;
 mod attempt;
+mod automatic;
 mod consequences;
 mod finish;
 mod group;
@@ -13,6 +14,7 @@ mod import;
 mod lineage;
 mod message;
 mod outcomes;
+mod read;
 mod rebuild;
 mod resolve;
 mod retry;
@@ -35,15 +37,16 @@ use uuid::Uuid;
 
 use crate::http::problem::ApiError;
 
-pub use attempt::Claimed;
+pub use attempt::{Claimed, Reading};
 pub use finish::Report;
 pub use group::GroupCommit;
 pub use import::{Imported, Recorded};
 pub use lineage::{LineageReport, LineageTaken};
 pub use message::{skipped, storable_errors};
 pub use outcomes::Appended;
+pub use read::ReadRecord;
 pub use rebuild::RebuiltHealth;
-pub use retry::asking;
+pub use retry::{Candidates, asking};
 pub use stage::{Staged, stage_violations, staging_context};
 pub use start::{StartInput, Started};
 
@@ -55,6 +58,8 @@ pub struct Ledger<'a> {
     pub now: DateTime<Utc>,
     /// Where the dashboard is, for links in messages.
     pub public_url: &'a Url,
+    /// How many of a sync's retries nobody has to ask for.
+    pub automatic_retries: u16,
 }
 
 /// Why the ledger refused.

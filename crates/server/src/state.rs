@@ -45,7 +45,8 @@ pub struct AppState {
 impl AppState {
     /// The ledger within a transaction, at a moment.
     pub fn ledger<'a>(&'a self, tx: &'a mut OrgTx, now: DateTime<Utc>) -> Ledger<'a> {
-        Ledger { tx, now, public_url: &self.config.http.public_url }
+        let automatic_retries = self.config.worker.automatic_retries;
+        Ledger { tx, now, public_url: &self.config.http.public_url, automatic_retries }
     }
 
     /// Wakes the worker and tells live listeners, after a commit.

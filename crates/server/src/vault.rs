@@ -54,8 +54,7 @@ pub struct Vault {
 
 impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ids: Vec<&str> = self.keys.iter().map(|(id, _)| id.as_str()).collect();
-        f.debug_struct("Vault").field("key_ids", &ids).finish()
+        f.debug_struct("Vault").field("key_ids", &self.key_ids()).finish()
     }
 }
 
@@ -84,6 +83,11 @@ impl Vault {
     /// The id of the key that seals.
     pub fn current_key_id(&self) -> &str {
         self.keys.first().map_or("", |(id, _)| id.as_str())
+    }
+
+    /// The ids of every key that opens, the one that seals first.
+    pub fn key_ids(&self) -> Vec<&str> {
+        self.keys.iter().map(|(id, _)| id.as_str()).collect()
     }
 
     /// Seals a secret for a context, such as `integration:<id>`.

@@ -63,6 +63,6 @@ pub async fn signing(
 }
 
 /// What a secret is sealed for.
-fn context(integration_config_id: Uuid, id: Uuid) -> String {
+pub(crate) fn context(integration_config_id: Uuid, id: Uuid) -> String {
     format!("webhook_secret:{integration_config_id}:{id}")
 }

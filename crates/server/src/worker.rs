@@ -4,26 +4,33 @@
 //! number of processes may run it side by side.
 
 mod ask;
+mod batching;
+mod dispatch;
 mod lease;
 mod mail;
+mod pace;
+mod read;
 pub mod seal;
 mod send;
+mod slots;
 mod sweeps;
 mod sync;
 mod webhooks;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use connectors::GuardedClients;
 use store::PlainTx;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::http::problem::Chain;
 use crate::state::AppState;
+use pace::Systems;
+use slots::Slots;
+use sync::Senders;
 
 /// How often the queue is looked at if nobody in this process says that there is something in it.
 const QUEUE_PERIOD: Duration = Duration::from_millis(500);
@@ -57,8 +64,9 @@ pub async fn run(state: AppState, shutdown: CancellationToken) {
 
 /// Takes waiting managed syncs from the queue, as many at a time as the operator allows.
 async fn run_syncs(state: AppState, owner: Uuid, shutdown: CancellationToken) {
-    let slots = Arc::new(Semaphore::new(state.config.worker.concurrency));
-    let mut running = JoinSet::new();
+    let mut slots = Slots::new(state.config.worker.concurrency);
+    // All requests are made in this task's runtime.
+    let senders = Senders { clients: GuardedClients::new(&state.outbound), systems: Systems::default() };
     let mut tick = interval(QUEUE_PERIOD);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -66,39 +74,42 @@ async fn run_syncs(state: AppState, owner: Uuid, shutdown: CancellationToken) {
             () = shutdown.cancelled() => break,
             () = state.jobs.notified() => {}
             _ = tick.tick() => {}
-            Some(_) = running.join_next() => {}
+            Some(()) = slots.ended() => {}
         }
-        if let Err(error) = take_queued(&state, owner, &slots, &mut running, &shutdown).await {
+        if let Err(error) = take_queued(&state, owner, &senders, &mut slots, &shutdown).await {
             tracing::warn!(error = %Chain(&error), "the queue could not be read");
         }
     }
-    while running.join_next().await.is_some() {}
+    while slots.ended().await.is_some() {}
 }
 
 async fn take_queued(
     state: &AppState,
     owner: Uuid,
-    slots: &Arc<Semaphore>,
-    running: &mut JoinSet<()>,
+    senders: &Senders,
+    slots: &mut Slots,
     shutdown: &CancellationToken,
 ) -> Result<(), store::StoreError> {
-    let free = slots.available_permits();
-    if free == 0 {
+    if slots.free() == 0 {
         return Ok(());
     }
     let waiting = {
         let mut tx = PlainTx::begin(&state.db).await?;
-        store::active_syncs::queue(&mut tx, i64::try_from(free).unwrap_or(i64::MAX)).await?
+        // Some of those that wait may just be being claimed here, and some be left to others.
+        let most = state.config.worker.concurrency + slots.taken();
+        store::active_syncs::queue(&mut tx, i64::try_from(most).unwrap_or(i64::MAX)).await?
     };
     for active in waiting {
-        let Ok(permit) = Arc::clone(slots).try_acquire_owned() else { break };
-        let Some((claimed, lease)) = sync::claim(state, owner, &active).await else { continue };
-        let (state, shutdown) = (state.clone(), shutdown.clone());
-        running.spawn(async move {
-            sync::execute(&state, claimed, lease, &shutdown).await;
-            drop(permit);
-            // The freed slot may be waited for.
-            state.jobs.notify_one();
+        if !slots.admits(&active, Instant::now()) {
+            continue;
+        }
+        let (state, senders, shutdown) = (state.clone(), senders.clone(), shutdown.clone());
+        let waiting = active.clone();
+        // Claimed beside the others: that may take a while for a large sync.
+        slots.begin(&active, async move {
+            let Some((claimed, lease)) = sync::claim(&state, owner, &waiting).await else { return false };
+            sync::execute(&state, claimed, lease, &senders, &shutdown).await;
+            true
         });
     }
     Ok(())

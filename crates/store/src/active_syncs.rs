@@ -26,6 +26,8 @@ pub struct ActiveSync {
     pub managed: bool,
     /// The person who asked for it, where one did.
     pub requested_by: Option<Uuid>,
+    /// Whether it is a retry that nobody asked for.
+    pub automatic: bool,
     /// The process that runs it, for managed ones.
     pub lease_owner: Option<Uuid>,
     /// Length of its lease.
@@ -44,6 +46,7 @@ struct Row {
     running: bool,
     managed: bool,
     requested_by: Option<Uuid>,
+    automatic: bool,
     lease_owner: Option<Uuid>,
     lease_seconds: i32,
     lease_expires_at: DateTime<Utc>,
@@ -59,6 +62,7 @@ impl From<Row> for ActiveSync {
             running: row.running,
             managed: row.managed,
             requested_by: row.requested_by,
+            automatic: row.automatic,
             lease_owner: row.lease_owner,
             lease_seconds: row.lease_seconds.unsigned_abs(),
             lease_expires_at: row.lease_expires_at,
@@ -73,9 +77,9 @@ pub async fn insert(tx: &mut OrgTx, active: &ActiveSync, now: DateTime<Utc>) -> 
         "
         INSERT INTO active_syncs (
             organization_id, sync_id, sync_started_at, integration_config_id, attempt_number, running, managed,
-            requested_by, lease_owner, lease_seconds, lease_expires_at, created_at
+            requested_by, automatic, lease_owner, lease_seconds, lease_expires_at, created_at
         )
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
         ",
     )
     .bind(organization_id)
@@ -86,6 +90,7 @@ pub async fn insert(tx: &mut OrgTx, active: &ActiveSync, now: DateTime<Utc>) -> 
     .bind(active.running)
     .bind(active.managed)
     .bind(active.requested_by)
+    .bind(active.automatic)
     .bind(active.lease_owner)
     .bind(active.lease_seconds.cast_signed())
     .bind(active.lease_expires_at)
@@ -107,13 +112,14 @@ pub async fn lock(tx: &mut OrgTx, sync_id: Uuid) -> Result<Option<ActiveSync>, S
     Ok(row.map(Into::into))
 }
 
-/// Marks a waiting attempt as running under a lease.
+/// Marks a waiting attempt as running under a lease; a managed one names the external system it sends to.
 pub async fn update_running(
     tx: &mut OrgTx,
     sync_id: Uuid,
     attempt: u16,
     lease_owner: Option<Uuid>,
     lease_seconds: u32,
+    external_system_id: Option<Uuid>,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let organization_id = tx.organization_id();
@@ -121,7 +127,7 @@ pub async fn update_running(
         "
         UPDATE active_syncs
         SET running = true, attempt_number = $3, lease_owner = $4, lease_seconds = $5,
-            lease_expires_at = $6 + $5 * interval '1 second'
+            lease_expires_at = $6 + $5 * interval '1 second', external_system_id = $7
         WHERE organization_id = $1 AND sync_id = $2
         ",
     )
@@ -131,6 +137,7 @@ pub async fn update_running(
     .bind(lease_owner)
     .bind(lease_seconds.cast_signed())
     .bind(now)
+    .bind(external_system_id)
     .execute(tx.conn())
     .await?;
     Ok(())
@@ -286,13 +293,26 @@ pub async fn find_claim(
     .await?)
 }
 
-/// Attempts that wait for Syncwatch's own worker, oldest first. Somebody else may claim one first.
+/// Attempts that wait for Syncwatch's own worker: organizations take turns, those first that have the least under way;
+/// within one, the oldest first. Somebody else may claim one first.
 pub async fn queue(tx: &mut PlainTx, limit: i64) -> Result<Vec<ActiveSync>, StoreError> {
-    let rows: Vec<Row> =
-        sqlx::query_as("SELECT * FROM active_syncs WHERE managed AND NOT running ORDER BY created_at LIMIT $1")
-            .bind(limit)
-            .fetch_all(tx.conn())
-            .await?;
+    let rows: Vec<Row> = sqlx::query_as(
+        "
+        SELECT waiting.* FROM (
+            SELECT *, row_number() OVER (PARTITION BY organization_id ORDER BY created_at, sync_id) AS place
+            FROM active_syncs WHERE managed AND NOT running
+        ) AS waiting
+        LEFT JOIN (
+            SELECT organization_id, count(*) AS number FROM active_syncs WHERE managed AND running
+            GROUP BY organization_id
+        ) AS under_way ON under_way.organization_id = waiting.organization_id
+        ORDER BY coalesce(under_way.number, 0) + waiting.place, waiting.created_at, waiting.sync_id
+        LIMIT $1
+        ",
+    )
+    .bind(limit)
+    .fetch_all(tx.conn())
+    .await?;
     Ok(rows.into_iter().map(Into::into).collect())
 }
 

@@ -20,7 +20,7 @@ pub struct NewUser<'a> {
     pub name: &'a str,
     /// Argon2id hash in PHC form.
     pub password_hash: &'a str,
-    /// `en` or `nb`.
+    /// `en`, `nb` or `nn`.
     pub language: &'a str,
     /// `org_viewer`, `org_admin` or `global_admin`.
     pub role: &'a str,

@@ -42,6 +42,8 @@ pub struct IntegrationConfig {
     pub settings: Value,
     /// The external system's credentials, sealed.
     pub credentials: Option<SealedBytes>,
+    /// What the ledger knows the credentials by: new whenever they are set, the same however often they are sealed anew.
+    pub credentials_mark: Option<Uuid>,
     /// When managed syncs run.
     pub schedule: Option<Schedule>,
     /// Whether it is paused.
@@ -56,6 +58,8 @@ pub struct IntegrationConfig {
     pub retry_webhook_url: Option<String>,
     /// When the receiver there answered that it is gone; none while it is told.
     pub retry_webhook_disabled_at: Option<DateTime<Utc>>,
+    /// When its source was last read from end to end with these settings and credentials.
+    pub source_read_at: Option<DateTime<Utc>>,
     /// Rises with every change.
     pub version: i64,
     /// When it was created.
@@ -98,6 +102,7 @@ pub(crate) struct Row {
     settings: Value,
     credentials_sealed: Option<Vec<u8>>,
     credentials_key_id: Option<String>,
+    credentials_mark: Option<Uuid>,
     cron: Option<String>,
     time_zone: Option<String>,
     paused: bool,
@@ -109,6 +114,7 @@ pub(crate) struct Row {
     record_url_template: Option<String>,
     retry_webhook_url: Option<String>,
     retry_webhook_disabled_at: Option<DateTime<Utc>>,
+    source_read_at: Option<DateTime<Utc>>,
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -130,6 +136,7 @@ impl TryFrom<Row> for IntegrationConfig {
                 .credentials_sealed
                 .zip(row.credentials_key_id)
                 .map(|(bytes, key_id)| SealedBytes { key_id, bytes }),
+            credentials_mark: row.credentials_mark,
             schedule: row.cron.zip(row.time_zone).map(|(cron, time_zone)| Schedule { cron, time_zone }),
             paused: row.paused,
             policy: HealthPolicy {
@@ -142,6 +149,7 @@ impl TryFrom<Row> for IntegrationConfig {
             record_url_template: row.record_url_template,
             retry_webhook_url: row.retry_webhook_url,
             retry_webhook_disabled_at: row.retry_webhook_disabled_at,
+            source_read_at: row.source_read_at,
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -157,9 +165,10 @@ pub async fn insert(tx: &mut OrgTx, config: &IntegrationConfig) -> Result<(), St
         INSERT INTO integration_configs (
             organization_id, id, name, connector_type, sync_type, runner, settings, credentials_sealed,
             credentials_key_id, cron, time_zone, paused, freshness_hours, business_days_only, failure_threshold,
-            partial_failure, allow_updates, record_url_template, retry_webhook_url, created_at, updated_at
+            partial_failure, allow_updates, record_url_template, retry_webhook_url, created_at, updated_at,
+            credentials_mark
         )
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $20)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $20, $21)
         ",
     )
     .bind(organization_id)
@@ -182,6 +191,7 @@ pub async fn insert(tx: &mut OrgTx, config: &IntegrationConfig) -> Result<(), St
     .bind(&config.record_url_template)
     .bind(&config.retry_webhook_url)
     .bind(config.created_at)
+    .bind(config.credentials_mark)
     .execute(tx.conn())
     .await?;
     sqlx::query(
@@ -199,13 +209,19 @@ pub async fn insert(tx: &mut OrgTx, config: &IntegrationConfig) -> Result<(), St
     Ok(())
 }
 
-/// Writes an integration's settings if it still has the version that was read; returns whether it had.
+/// Writes an integration's settings if it still has the version that was read; returns whether it had. Credentials are
+/// written only where they were set: those that stay may have been sealed anew since they were read.
 pub async fn update(tx: &mut OrgTx, config: &IntegrationConfig, read_version: i64) -> Result<bool, StoreError> {
     let organization_id = tx.organization_id();
     let done = sqlx::query(
         "
         UPDATE integration_configs
-        SET name = $4, settings = $5, credentials_sealed = $6, credentials_key_id = $7, cron = $8, time_zone = $9,
+        SET name = $4, settings = $5, cron = $8, time_zone = $9,
+            credentials_sealed = CASE WHEN credentials_mark IS DISTINCT FROM $20 THEN $6 ELSE credentials_sealed END,
+            credentials_key_id = CASE WHEN credentials_mark IS DISTINCT FROM $20 THEN $7 ELSE credentials_key_id END,
+            credentials_mark = $20,
+            -- Another source, or as somebody else: what has not changed there since may be new here.
+            source_read_at = CASE WHEN settings = $5 AND credentials_mark IS NOT DISTINCT FROM $20 THEN source_read_at END,
             paused = $10, freshness_hours = $11, business_days_only = $12, failure_threshold = $13,
             partial_failure = $14, allow_updates = $15, record_url_template = $16, retry_webhook_url = $17,
             retry_webhook_disabled_at = $18, version = version + 1, updated_at = $19
@@ -231,9 +247,33 @@ pub async fn update(tx: &mut OrgTx, config: &IntegrationConfig, read_version: i6
     .bind(&config.retry_webhook_url)
     .bind(config.retry_webhook_disabled_at)
     .bind(config.updated_at)
+    .bind(config.credentials_mark)
     .execute(tx.conn())
     .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Notes when an integration's source was read from end to end, unless its settings or credentials have changed since.
+pub async fn note_source_read(
+    tx: &mut OrgTx,
+    config: &IntegrationConfig,
+    read_at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let organization_id = tx.organization_id();
+    sqlx::query(
+        "
+        UPDATE integration_configs SET source_read_at = greatest(source_read_at, $5)
+        WHERE organization_id = $1 AND id = $2 AND settings = $3 AND credentials_mark IS NOT DISTINCT FROM $4
+        ",
+    )
+    .bind(organization_id)
+    .bind(config.id)
+    .bind(&config.settings)
+    .bind(config.credentials_mark)
+    .bind(read_at)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
 }
 
 /// Notes that nobody is at an integration's webhook address any more; returns whether that was news. An address that

@@ -37,7 +37,7 @@ pub async fn of_person(tx: &mut PlainTx, user_id: Uuid) -> Result<Vec<Membership
 pub struct Administrator {
     /// The person.
     pub user_id: Uuid,
-    /// `en` or `nb`.
+    /// `en`, `nb` or `nn`.
     pub language: String,
     /// Whether incidents are told by e-mail.
     pub email_on_incident: bool,

@@ -16,7 +16,7 @@ pub struct NewEmail<'a> {
     pub incident_id: Uuid,
     /// What it tells.
     pub kind: NotificationKind,
-    /// `en` or `nb`.
+    /// `en`, `nb` or `nn`.
     pub language: &'a str,
     /// Fixed for good.
     pub message_id: &'a str,
@@ -37,7 +37,7 @@ pub struct Email {
     pub id: Uuid,
     /// The recipient's address.
     pub recipient: String,
-    /// `en` or `nb`.
+    /// `en`, `nb` or `nn`.
     pub language: String,
     /// Fixed for good.
     pub message_id: String,

@@ -72,6 +72,29 @@ pub async fn upsert(
     outcomes: &[NewOutcome],
     now: DateTime<Utc>,
 ) -> Result<Vec<RecordKey>, StoreError> {
+    write(tx, sync, attempt, outcomes, false, now).await
+}
+
+/// Writes that records of a running attempt leave; also those that were held back before, and so were not attempted.
+pub async fn mark_sending(
+    tx: &mut OrgTx,
+    sync: SyncKey,
+    attempt: u16,
+    outcomes: &[NewOutcome],
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    write(tx, sync, attempt, outcomes, true, now).await?;
+    Ok(())
+}
+
+async fn write(
+    tx: &mut OrgTx,
+    sync: SyncKey,
+    attempt: u16,
+    outcomes: &[NewOutcome],
+    after_all: bool,
+    now: DateTime<Utc>,
+) -> Result<Vec<RecordKey>, StoreError> {
     let organization_id = tx.organization_id();
     let column = |pick: fn(&NewOutcome) -> Option<&str>| -> Vec<Option<&str>> { outcomes.iter().map(pick).collect() };
     let errors = outcomes.iter().map(|new| serde_json::to_value(&new.errors)).collect::<Result<Vec<Value>, _>>()?;
@@ -95,6 +118,7 @@ pub async fn upsert(
             label = coalesce(excluded.label, known.label), amount = coalesce(excluded.amount, known.amount),
             currency = coalesce(excluded.currency, known.currency), updated_at = excluded.updated_at
         WHERE outcome_rank(excluded.outcome) > outcome_rank(known.outcome)
+            OR ($16 AND known.outcome = 'not_attempted' AND excluded.outcome = 'sending')
         RETURNING source_record_type, source_record_id
         ",
     )
@@ -113,6 +137,7 @@ pub async fn upsert(
     .bind(column(|new| new.label.as_deref()))
     .bind(outcomes.iter().map(|new| new.amount).collect::<Vec<_>>())
     .bind(column(|new| new.currency.as_deref()))
+    .bind(after_all)
     .fetch_all(tx.conn())
     .await?;
     Ok(written.into_iter().map(RecordKey::from).collect())

@@ -3,6 +3,7 @@
 mod ask;
 mod reported;
 mod send;
+mod sent;
 
 use chrono::{DateTime, Utc};
 use domain::record::{RecordState, Resolution};
@@ -14,9 +15,10 @@ use crate::error::StoreError;
 use crate::integrations::SealedBytes;
 use crate::words::{money, word};
 
-pub use ask::settle_absent;
+pub use ask::{AbsentRecord, settle_absent};
 pub use reported::{Reported, upsert_reported, upsert_reported_many};
 pub use send::{OutboundRow, SettledRecord, due, load_outbound, mark_sending, revert_abandoned, settle};
+pub use sent::{in_doubt, sent_hashes};
 
 /// A source record by type and id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -24,7 +24,7 @@ pub struct Profile {
     pub email: String,
     /// Display name.
     pub name: String,
-    /// `en` or `nb`.
+    /// `en`, `nb` or `nn`.
     pub language: String,
     /// Whether incidents are told by e-mail.
     pub email_on_incident: bool,

@@ -46,7 +46,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 /// Whether the dashboard is among what is measured: it is unless something else alone is named.
 fn loads_dashboard(arguments: &[OsString]) -> bool {
     let has = |word: &str| arguments.iter().any(|argument| argument == word);
-    let others = ["reporting", "list", "retry", "memory", "ledger", "fill"].into_iter().any(has);
+    let others = ["reporting", "list", "retry", "export", "memory", "many", "ledger", "fill"].into_iter().any(has);
     !has("--skip-dashboard") && !has("--help") && (has("dashboard") || !others)
 }
 
@@ -62,6 +62,11 @@ mod tests {
     fn the_dashboard_is_built_only_where_it_is_measured() {
         assert!(loads(&[]) && loads(&["--quick"]) && loads(&["retry", "dashboard"]));
         assert!(!loads(&["ledger", "--rows", "20000"]) && !loads(&["fill"]));
-        assert!(!loads(&["--skip-dashboard"]) && !loads(&["retry", "--quick"]) && !loads(&["--help"]));
+        assert!(
+            !loads(&["--skip-dashboard"])
+                && !loads(&["retry", "--quick"])
+                && !loads(&["export", "many"])
+                && !loads(&["--help"])
+        );
     }
 }

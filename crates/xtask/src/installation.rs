@@ -236,7 +236,9 @@ impl Begin<'_> {
             .env("SYNCWATCH_DASHBOARD_DIR", self.place.at("dist"))
             .env("SYNCWATCH_SMTP_URL", format!("smtp://127.0.0.1:{}", self.ports.smtp()))
             .env("SYNCWATCH_MAIL_FROM", "Syncwatch <syncwatch@syncwatch.example>")
-            .env("SYNCWATCH_OUTBOUND_ALLOW", "127.0.0.0/8");
+            .env("SYNCWATCH_OUTBOUND_ALLOW", "127.0.0.0/8")
+            // Whoever looks on has come to press the button.
+            .env("SYNCWATCH_AUTOMATIC_RETRIES", "0");
         command
     }
 

@@ -1,9 +1,11 @@
-//! What a developer types: `cargo xtask up`, `cargo xtask test`, `cargo xtask faults`, `cargo xtask bench` and others.
+//! What a developer types: `cargo xtask up`, `cargo xtask test`, `cargo xtask faults`, `cargo xtask fuzz`,
+//! `cargo xtask bench` and others.
 
 mod bench;
 mod db;
 mod faults;
 mod frontend;
+mod fuzz;
 mod guard;
 mod installation;
 mod interrupt;
@@ -39,6 +41,8 @@ enum Command {
     Test(testing::Options),
     /// Runs syncs through killed processes and broken connections, each case repeatable by its seed
     Faults(faults::Options),
+    /// Gives what reads external systems' answers whatever bytes a fuzzer thinks of
+    Fuzz(fuzz::Options),
     /// Measures what is claimed, and fails where a bound is missed
     #[command(disable_help_flag = true)]
     Bench(bench::Options),
@@ -56,6 +60,7 @@ fn main() -> ExitCode {
         Command::Up(options) => up::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Test(options) => testing::run(&options),
         Command::Faults(options) => faults::run(&options),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Db => db::run().map(|()| ExitCode::SUCCESS),
         Command::Openapi(options) => openapi::run(&options).map(|()| ExitCode::SUCCESS),

@@ -70,6 +70,11 @@ fn postgres_series(directory: &Path) -> Option<u32> {
     number.split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()
 }
 
+/// Java, of whatever version: the peers need 11, and Debian has had newer ones for long.
+pub fn java() -> Option<PathBuf> {
+    on_path("java")
+}
+
 /// Debian's browser.
 pub fn chromium() -> Option<PathBuf> {
     on_path("chromium").or_else(|| on_path("chromium-browser"))

@@ -21,6 +21,7 @@ use crate::place::Place;
 use crate::postgres::{self, Throwaway};
 use crate::python;
 use crate::shell;
+use crate::system;
 use crate::tools;
 pub use executables::Executable;
 use executables::PROGRAMS;
@@ -125,7 +126,7 @@ impl Part {
 pub fn environment(place: &Place, database: &Throwaway) -> Result<Vec<(&'static str, PathBuf)>> {
     let mut environment = vec![
         ("SYNCWATCH_TEST_DATABASE_URL", PathBuf::from(&database.url)),
-        ("SYNCWATCH_TEST_NODE_MODULES", npm::install(place, "tests/peers")?),
+        ("SYNCWATCH_TEST_JAVA", system::need(place, "Java", &["default-jre-headless"], system::java)?),
     ];
     environment.extend(faults_environment(place)?);
     Ok(environment)
@@ -134,6 +135,7 @@ pub fn environment(place: &Place, database: &Throwaway) -> Result<Vec<(&'static 
 /// What those of them find that run databases of their own; installs what is missing.
 pub fn faults_environment(place: &Place) -> Result<Vec<(&'static str, PathBuf)>> {
     Ok(vec![
+        ("SYNCWATCH_TEST_NODE_MODULES", npm::install(place, "tests/peers")?),
         ("SYNCWATCH_TEST_POSTGRES_PROGRAMS", postgres::programs(place)?),
         ("SYNCWATCH_TEST_PYTHON", python::peers(place)?),
         ("SYNCWATCH_TEST_BIN_DIR", place.target.join("debug")),

@@ -1,6 +1,6 @@
 //! What can go wrong between the dashboard and the API, and how it is said.
 
-use api_types::{ErrorCode, Problem};
+use api_types::{ErrorCode, Problem, ProblemError};
 
 /// Why a request gave no answer that can be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +77,16 @@ impl ApiError {
             ErrorCode::Internal => tr!(error.internal),
             ErrorCode::Unavailable | ErrorCode::ClockSkew => tr!(error.unavailable),
         }
+    }
+
+    /// What is wrong at or below a place in the request, each with the rest of its pointer.
+    pub fn fields_below(&self, part: &str) -> Vec<(String, String)> {
+        let Self::Problem(problem) = self else { return Vec::new() };
+        let below = |error: &ProblemError| {
+            let rest = error.pointer.strip_prefix(part).filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
+            Some((rest.to_owned(), error.detail.clone()))
+        };
+        problem.errors.iter().filter_map(below).collect()
     }
 
     /// What is wrong with one field, by the pointer into the request.

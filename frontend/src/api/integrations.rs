@@ -1,10 +1,14 @@
 //! Integrations and their trends.
 
 use api_types::Page;
-use api_types::integrations::{Integration, IntegrationPatch, IntegrationSummary, RotatedWebhookSecret};
+use api_types::integrations::{
+    ConnectionTest, Integration, IntegrationPatch, IntegrationSummary, RotatedWebhookSecret, TestIntegration,
+};
+use api_types::mapping_trials::{MappingTrial, TryMapping};
 use api_types::sync_logs::{Sync, TriggerSync};
 use api_types::trends::Trends;
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::http::{Call, Query, read};
@@ -42,6 +46,17 @@ impl Client {
         let response = self.call(call).await?;
         let etag = response.headers().get("etag");
         Ok(Versioned { value: read(response).await?, etag })
+    }
+
+    /// Tries the connection to the external system, with these credentials or those that are kept.
+    pub async fn test_integration(&self, id: Uuid, credentials: Option<Value>) -> Result<ConnectionTest, ApiError> {
+        let call = Call::post(format!("/integrations/{id}/test")).json(&TestIntegration { credentials });
+        self.ask(call).await
+    }
+
+    /// What a mapping makes of a sample record; nothing is kept, and nothing leaves.
+    pub async fn try_mapping(&self, trial: &TryMapping) -> Result<MappingTrial, ApiError> {
+        self.ask(Call::post("/integrations/mapping-trials").json(trial)).await
     }
 
     /// Makes a new secret for an integration's webhooks.

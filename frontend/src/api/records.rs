@@ -24,6 +24,22 @@ impl Client {
         self.fetch(query.on(&format!("/sync-logs/{sync}/records"))).await
     }
 
+    /// One page of the records of an error group.
+    pub async fn group_records(
+        &self,
+        sync: Uuid,
+        fingerprint: &str,
+        cursor: &str,
+        limit: u16,
+    ) -> Result<Page<RecordOutcomeItem>, ApiError> {
+        let query = Query::new()
+            .with("outcome", RecordOutcome::Failed.as_str())
+            .with("error_fingerprint", fingerprint)
+            .with("cursor", cursor)
+            .with("limit", limit.to_string());
+        self.fetch(query.on(&format!("/sync-logs/{sync}/records"))).await
+    }
+
     /// What went wrong, largest group first.
     pub async fn error_groups(&self, sync: Uuid) -> Result<Vec<ErrorGroup>, ApiError> {
         self.fetch::<ErrorGroups>(format!("/sync-logs/{sync}/error-groups")).await.map(|groups| groups.items)

@@ -1,7 +1,6 @@
 //! Failed records by what went wrong: the groups first, then their records, then each record's own story.
 
 use api_types::records::{ErrorGroup, RecordOutcomeItem};
-use domain::error_group::general_field;
 use domain::record::RecordOutcome;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -17,7 +16,7 @@ use crate::session::use_session;
 /// Records fetched at a time.
 const STEP: u16 = 100;
 
-/// The failed records of a sync that have been fetched so far, shared by its groups.
+/// The records of a sync that have been fetched so far: of one outcome, or of one group of failed ones.
 #[derive(Clone, Copy)]
 pub struct Failed {
     /// The records.
@@ -26,21 +25,37 @@ pub struct Failed {
     error: RwSignal<Option<ApiError>>,
     busy: RwSignal<bool>,
     asked: RwSignal<bool>,
-    outcome: RecordOutcome,
+    wanted: StoredValue<Wanted>,
     sync: Uuid,
     client: Client,
 }
 
+/// Which records.
+#[derive(Clone)]
+enum Wanted {
+    Outcome(RecordOutcome),
+    Group(String),
+}
+
 impl Failed {
-    /// Nothing fetched yet.
+    /// Those of one outcome; nothing is fetched yet.
     pub fn new(sync: Uuid, outcome: RecordOutcome) -> Self {
+        Self::of(sync, Wanted::Outcome(outcome))
+    }
+
+    /// Those of a group; nothing is fetched yet.
+    fn of_group(sync: Uuid, fingerprint: String) -> Self {
+        Self::of(sync, Wanted::Group(fingerprint))
+    }
+
+    fn of(sync: Uuid, wanted: Wanted) -> Self {
         Self {
             records: RwSignal::new(Vec::new()),
             next: RwSignal::new(None),
             error: RwSignal::new(None),
             busy: RwSignal::new(false),
             asked: RwSignal::new(false),
-            outcome,
+            wanted: StoredValue::new(wanted),
             sync,
             client: use_session().client(),
         }
@@ -72,10 +87,13 @@ impl Failed {
         if self.busy.get_untracked() {
             return;
         }
-        let client = self.client;
+        let (client, sync, wanted) = (self.client, self.sync, self.wanted.get_value());
         self.busy.set(true);
         spawn_local(async move {
-            let answer = client.records(self.sync, Some(self.outcome), &cursor, STEP).await;
+            let answer = match &wanted {
+                Wanted::Outcome(outcome) => client.records(sync, Some(*outcome), &cursor, STEP).await,
+                Wanted::Group(fingerprint) => client.group_records(sync, fingerprint, &cursor, STEP).await,
+            };
             if self.busy.try_set(false).is_some() {
                 return;
             }
@@ -95,33 +113,6 @@ impl Failed {
     }
 }
 
-/// Whether a record went wrong in a group's way. The server groups messages by what they have in common, so a message
-/// is compared without what looks like an id or a time.
-fn belongs(record: &RecordOutcomeItem, group: &ErrorGroup) -> bool {
-    if record.errors.is_empty() {
-        return group.code == domain::error_group::UNSPECIFIED;
-    }
-    record.errors.iter().any(|error| {
-        error.code == group.code
-            && error.field.as_deref().map(general_field) == group.field
-            && skeleton(&error.message, record) == skeleton(&group.message, &group.sample)
-    })
-}
-
-fn skeleton(message: &str, record: &RecordOutcomeItem) -> String {
-    let own = [record.label.as_deref(), record.external_reference_id.as_deref()];
-    let message = own
-        .into_iter()
-        .flatten()
-        .filter(|own| !own.is_empty())
-        .fold(message.to_owned(), |text, own| text.replace(own, "#"));
-    let words = message.split_whitespace().map(|word| {
-        let digits = word.chars().filter(char::is_ascii_digit).count();
-        if digits >= 6 || (digits >= 4 && word.contains([':', '-'])) { "#" } else { word }
-    });
-    words.collect::<Vec<_>>().join(" ")
-}
-
 /// The groups of a sync's failed records.
 #[component]
 pub fn ErrorGroups(
@@ -129,16 +120,16 @@ pub fn ErrorGroups(
     sync: Uuid,
     /// The groups.
     groups: Remote<Vec<ErrorGroup>>,
-    /// The records.
-    failed: Failed,
+    /// Rises whenever records may have changed.
+    version: RwSignal<u32>,
     /// Where a decision about a record begins.
     resolving: Resolving,
 ) -> impl IntoView {
     view! {
         <Loaded remote=groups rows=3 let:groups>
             <ul class="plain-list groups" data-testid="error-groups">
-                <For each=move || groups.get() key=|group| (group.code.clone(), group.field.clone(), group.message.clone(), group.count) let:group>
-                    <li><Group sync group failed resolving /></li>
+                <For each=move || groups.get() key=|group| (group.fingerprint.clone(), group.message.clone(), group.count) let:group>
+                    <li><Group sync group version resolving /></li>
                 </For>
             </ul>
         </Loaded>
@@ -146,28 +137,31 @@ pub fn ErrorGroups(
 }
 
 #[component]
-fn Group(sync: Uuid, group: ErrorGroup, failed: Failed, resolving: Resolving) -> impl IntoView {
+fn Group(sync: Uuid, group: ErrorGroup, version: RwSignal<u32>, resolving: Resolving) -> impl IntoView {
     let field = group.field_name.clone().or_else(|| group.field.clone());
+    let cause = sentence::cause(&group.code, group.class);
     let summary = tr!(group.summary, records = sentence::records(group.count, &Intl), message = group.message.clone());
-    let group = StoredValue::new(group);
-    let members = Memo::new(move |_| {
-        failed.records.with(|records| {
-            group
-                .with_value(|group| records.iter().filter(|record| belongs(record, group)).cloned().collect::<Vec<_>>())
-        })
+    let members = Failed::of_group(sync, group.fingerprint);
+    Effect::new(move |before: Option<u32>| {
+        let now = version.get();
+        if before.is_some_and(|before| before != now) {
+            members.refresh();
+        }
+        now
     });
     let opened = RwSignal::new(false);
     view! {
-        <details class="ds-details group" on:toggle=move |_| { opened.set(true); failed.open(); }>
+        <details class="ds-details group" on:toggle=move |_| { opened.set(true); members.open(); }>
             <summary>
                 <span class="group-title">
                     <span class="strong break" lang="">{summary}</span>
                     {field.map(|field| view! { <span class="subtle">{tr!(group.field)} " " <code>{field}</code></span> })}
+                    {cause.map(|cause| view! { <span class="subtle" data-testid="group-cause">{cause}</span> })}
                 </span>
             </summary>
             <div>
                 {move || opened.get().then(|| view! {
-                    <RecordList sync records=members failed resolving />
+                    <RecordList sync records=members.records failed=members resolving />
                 })}
             </div>
         </details>
@@ -203,51 +197,5 @@ pub fn RecordList(
                 {tr!(common.more)} " (" {format::number(shown())} ")"
             </button>
         })}
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn record(label: &str, message: &str, field: Option<&str>) -> RecordOutcomeItem {
-        serde_json::from_value(serde_json::json!({
-            "source_record_type": "claims", "source_record_id": "00000000-0000-0000-0000-000000000001", "label": label,
-            "amount": null, "currency": null, "outcome": "failed", "attempt": 0,
-            "errors": [{"code": "INVALID", "message": message, "field": field}], "http_status_code": 422,
-            "external_reference_id": null, "request_payload_hash": null, "updated_at": "2026-11-20T06:00:00Z",
-            "state": "failed", "changed_since_failure": false, "resolution": null, "record_url": null
-        }))
-        .unwrap()
-    }
-
-    fn group_of(sample: &RecordOutcomeItem) -> ErrorGroup {
-        let error = &sample.errors[0];
-        ErrorGroup {
-            code: error.code.clone(),
-            field: error.field.as_deref().map(general_field),
-            field_name: None,
-            message: error.message.clone(),
-            count: 2,
-            sample: sample.clone(),
-        }
-    }
-
-    #[test]
-    fn a_group_holds_what_differs_only_in_ids_and_indexes() {
-        let sample = record("Claim 1", "Unknown account 1234567 on 'Claim 1'", Some("/lines/0/account"));
-        let group = group_of(&sample);
-        assert!(belongs(&sample, &group));
-        assert!(belongs(
-            &record("Claim 22", "Unknown account 7654321 on 'Claim 22'", Some("/lines/3/account")),
-            &group
-        ));
-        assert!(!belongs(&record("Claim 3", "Invalid cost center code: 9999", Some("/cost_center")), &group));
-    }
-
-    #[test]
-    fn short_values_keep_groups_apart() {
-        let group = group_of(&record("a", "Invalid cost center code: 9999", None));
-        assert!(!belongs(&record("b", "Invalid cost center code: 8888", None), &group));
     }
 }

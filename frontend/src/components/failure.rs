@@ -1,6 +1,7 @@
 //! A failed sync: the external system's message, word for word, when it came, and which records it was about.
 
 use api_types::sync_logs::Sync;
+use domain::error_group::ErrorClass;
 use domain::record::RecordOutcome;
 use domain::sync_log::SyncStatus;
 use leptos::prelude::*;
@@ -10,10 +11,10 @@ use super::error_groups::{ErrorGroups, Failed, RecordList};
 use super::icons::{Icon, icon};
 use super::retry_dialog::Retrying;
 use super::{ResolveDialog, Resolving, Time, fact};
-use crate::format;
 use crate::live::use_live;
 use crate::remote::Remote;
 use crate::session::use_session;
+use crate::{format, sentence};
 
 /// The failure of one sync.
 #[component]
@@ -30,14 +31,14 @@ pub fn Failure(
     let id = sync.with_untracked(|sync| sync.id);
     let session = use_session();
     let groups = Remote::new(move || async move { session.client().error_groups(id).await });
-    let failed = Failed::new(id, RecordOutcome::Failed);
+    let version = RwSignal::new(0_u32);
     let unknown = Failed::new(id, RecordOutcome::Unknown);
     let unsent = Failed::new(id, RecordOutcome::NotAttempted);
     unknown.open();
     unsent.open();
     let refresh = move || {
         groups.reload();
-        failed.refresh();
+        version.update(|version| *version = version.wrapping_add(1));
         unknown.refresh();
         unsent.refresh();
     };
@@ -56,9 +57,13 @@ pub fn Failure(
         changed.run(());
     });
     let retryable = Memo::new(move |_| sync.with(|sync| sync.retryable) && session.may_act());
+    let by_itself = Memo::new(move |_| sync.with(|sync| sync.next_retry_at));
     view! {
         <div class="stack failure">
             {move || sync.with(|sync| sync.status.is_failure().then(|| message(sync)))}
+            {move || by_itself.get().map(|at| view! {
+                <p class="subtle" data-testid="next-retry">{tr!(retry.by_itself)} " " <Time at /></p>
+            })}
             {move || retryable.get().then(|| view! {
                 <div class="actions">
                     <button type="button" class="ds-button" on:click=move |_| retrying.begin(id) data-testid="retry">
@@ -69,7 +74,7 @@ pub fn Failure(
             })}
             <div class="stack-tight">
                 <h3 class="ds-heading" data-size="2xs">{tr!(failure.records)}</h3>
-                <ErrorGroups sync=id groups failed resolving />
+                <ErrorGroups sync=id groups version resolving />
                 <Others sync=id failed=unknown resolving title=Callback::new(|count| tr!(failure.unknown, count = count, n = format::number(count)))
                     help=tr!(failure.unknown_help) />
                 <Others sync=id failed=unsent resolving title=Callback::new(|count| tr!(failure.unsent, count = count, n = format::number(count)))
@@ -82,9 +87,14 @@ pub fn Failure(
 
 fn message(sync: &Sync) -> impl IntoView + use<> {
     let text = sync.error_message.clone().unwrap_or_default();
+    let code = sync.error_code.as_deref().unwrap_or_default();
+    // What is wrong with the records is told with each kind of failure below.
+    let own = sentence::is_own(code);
+    let cause = own.then(|| sentence::cause(code, ErrorClass::Other)).flatten();
     view! {
+        {cause.map(|cause| view! { <p class="cause" data-testid="sync-cause">{cause}</p> })}
         <figure class="complaint failure-message">
-            <figcaption class="subtle">{tr!(failure.message)}</figcaption>
+            <figcaption class="subtle">{if own { tr!(record.own_message) } else { tr!(failure.message) }}</figcaption>
             {if text.is_empty() {
                 view! { <p>{tr!(failure.no_message)}</p> }.into_any()
             } else {

@@ -6,7 +6,6 @@ use leptos::task::spawn_local;
 
 use super::icons::{Icon, icon};
 use super::use_announcer;
-use crate::i18n::Locale;
 use crate::prefs::{Theme, use_prefs};
 use crate::session::use_session;
 use crate::text;
@@ -55,8 +54,12 @@ pub fn Menu() -> impl IntoView {
                 <div class="ds-field">
                     <label class="ds-label" for="menu-language">{tr!(menu.language)}</label>
                     <select class="ds-input" id="menu-language" on:change=choose_language>
-                        <option value="nb" lang="nb" selected=text::locale() == Locale::nb>"Norsk (bokmål)"</option>
-                        <option value="en" lang="en" selected=text::locale() == Locale::en>"English"</option>
+                        {text::LANGUAGES
+                            .map(|(locale, name)| {
+                                let code = text::code(locale);
+                                view! { <option value=code lang=code selected=text::locale() == locale>{name}</option> }
+                            })
+                            .collect_view()}
                     </select>
                 </div>
                 <div class="ds-field">

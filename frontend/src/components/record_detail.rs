@@ -1,8 +1,8 @@
 //! One record of a sync: what the external system said about it, and what can be done.
 
-use api_types::records::RecordOutcomeItem;
+use api_types::records::{ClassifiedError, RecordOutcomeItem};
 use domain::health::Amount;
-use domain::record::{RecordError, RecordOutcome, RecordState, Resolution};
+use domain::record::{RecordOutcome, RecordState, Resolution};
 use leptos::prelude::*;
 use uuid::Uuid;
 
@@ -137,7 +137,9 @@ fn body(sync: Uuid, record: &RecordOutcomeItem, resolving: Resolving) -> impl In
 fn decisions(sync: Uuid, record: &RecordOutcomeItem, resolving: Resolving) -> impl IntoView + use<> {
     let settled = matches!(record.state, Some(RecordState::Delivered | RecordState::Handled | RecordState::Sending));
     let unknown = record.outcome == RecordOutcome::Unknown || record.state == Some(RecordState::Unknown);
-    let open = matches!(record.outcome, RecordOutcome::Failed | RecordOutcome::NotAttempted | RecordOutcome::Unknown);
+    let failed = matches!(record.outcome, RecordOutcome::Failed | RecordOutcome::NotAttempted | RecordOutcome::Unknown);
+    // One that is no longer at its source has not arrived either, and no retry takes it.
+    let open = failed || (record.outcome == RecordOutcome::Skipped && record.state == Some(RecordState::Failed));
     let offered: &[Resolution] = match (use_session().may_act() && open && !settled, unknown) {
         (false, _) => &[],
         (true, true) => &[Resolution::Delivered, Resolution::SendAgain, Resolution::HandledManually],
@@ -162,12 +164,15 @@ fn decisions(sync: Uuid, record: &RecordOutcomeItem, resolving: Resolving) -> im
         .collect_view()
 }
 
-fn complaint(error: &RecordError, http_status: Option<i16>) -> impl IntoView + use<> {
+fn complaint(error: &ClassifiedError, http_status: Option<i16>) -> impl IntoView + use<> {
+    let cause = sentence::cause(&error.code, error.class);
+    let says = if sentence::is_own(&error.code) { tr!(record.own_message) } else { tr!(record.message) };
     let field = error.field_name.clone().or_else(|| error.field.clone());
     let pointer = error.field.clone().filter(|_| error.field_name.is_some());
     view! {
+        {cause.map(|cause| view! { <p class="cause" data-testid="cause">{cause}</p> })}
         <figure class="complaint">
-            <figcaption class="subtle">{tr!(record.message)}</figcaption>
+            <figcaption class="subtle">{says}</figcaption>
             <blockquote class="verbatim" lang="">{error.message.clone()}</blockquote>
             <dl class="facts">
                 {field.map(|field| view! {

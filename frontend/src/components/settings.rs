@@ -1,5 +1,9 @@
 //! What decides an integration's colour and messages, and what can be changed about it here.
 
+mod connector;
+mod credentials;
+mod summary;
+
 use api_types::integrations::{Integration, IntegrationPatch, RotatedWebhookSecret};
 use domain::integration::{PartialFailure, Runner};
 use leptos::prelude::*;
@@ -7,12 +11,13 @@ use leptos::task::spawn_local;
 use uuid::Uuid;
 
 use super::icons::{Icon, icon};
-use super::{ErrorView, RotateDialog, SecretDialog, ShownSecret, Time, fact, use_announcer};
+use super::{ConnectionResult, ErrorView, RotateDialog, SecretDialog, ShownSecret, Testing, use_announcer};
 use crate::api::{ApiError, Versioned};
-use crate::format;
 use crate::remote::Remote;
-use crate::sentence;
 use crate::session::use_session;
+use connector::{ConnectorForm, has_form};
+use credentials::{CredentialsForm, can_be_set};
+use summary::summary;
 
 /// The settings of an integration.
 #[component]
@@ -30,6 +35,9 @@ pub fn Settings(
     let error = RwSignal::new(None::<ApiError>);
     let busy = RwSignal::new(false);
     let editing = RwSignal::new(false);
+    let replacing = RwSignal::new(false);
+    let connecting = RwSignal::new(false);
+    let testing = Testing::new(id);
     let shown = ShownSecret::new();
     let save = Callback::new(move |patch: IntegrationPatch| {
         if busy.get_untracked() {
@@ -48,6 +56,9 @@ pub fn Settings(
                     let secret = changed.value.retry_webhook_secret.take();
                     remote.put(changed);
                     editing.set(false);
+                    replacing.set(false);
+                    connecting.set(false);
+                    testing.forget();
                     announcer.say(tr!(settings.saved));
                     if let Some(secret) = secret {
                         shown.show(secret);
@@ -62,7 +73,55 @@ pub fn Settings(
         });
     });
     let asking = RwSignal::new(false);
-    let rotate = Callback::new(move |()| {
+    let rotate = rotation(id, busy, error, shown);
+    let told = Memo::new(move |_| value.with(|value| value.value.retry_webhook_url.is_some()));
+    let paused = Memo::new(move |_| value.with(|value| value.value.summary.paused));
+    let connector = value.with_untracked(|value| value.value.summary.connector_type);
+    let has_source =
+        value.with_untracked(|value| value.value.settings.get("source").is_some_and(|source| !source.is_null()));
+    view! {
+        <div class="stack">
+            {move || error.get().map(|error| view! { <ErrorView error /> })}
+            {move || value.with(|value| summary(&value.value))}
+            {move || session.may_act().then(|| view! {
+                {move || if editing.get() {
+                    view! { <Form value editing busy error save /> }.into_any()
+                } else if connecting.get() {
+                    view! { <ConnectorForm value open=connecting busy error save /> }.into_any()
+                } else if replacing.get() {
+                    view! { <CredentialsForm connector has_source open=replacing busy error testing save /> }.into_any()
+                } else {
+                    view! {
+                        <div class="actions">
+                            <button type="button" class="ds-button" data-variant="secondary" data-size="sm" on:click=move |_| editing.set(true)>{tr!(settings.edit)}</button>
+                            <button type="button" class="ds-button" data-variant="secondary" data-size="sm" aria-disabled=move || busy.get().to_string()
+                                on:click=move |_| save.run(IntegrationPatch { paused: Some(!paused.get_untracked()), ..unchanged() })>
+                                {move || if paused.get() {
+                                    view! { {icon(Icon::Play)} {tr!(settings.resume)} }.into_any()
+                                } else {
+                                    view! { {icon(Icon::Pause)} {tr!(settings.pause)} }.into_any()
+                                }}
+                            </button>
+                            <ConnectionActions value testing connecting replacing />
+                            {move || told.get().then(|| view! {
+                                <button type="button" class="ds-button" data-variant="tertiary" data-size="sm" aria-disabled=move || busy.get().to_string()
+                                    on:click=move |_| asking.set(!busy.get_untracked())>{tr!(settings.new_secret)}</button>
+                            })}
+                        </div>
+                    }.into_any()
+                }}
+                <ConnectionResult testing />
+            })}
+            <RotateDialog open=asking confirmed=rotate />
+            <SecretDialog shown />
+        </div>
+    }
+}
+
+/// Has another secret made for the webhook, and shows it.
+fn rotation(id: Uuid, busy: RwSignal<bool>, error: RwSignal<Option<ApiError>>, shown: ShownSecret) -> Callback<()> {
+    let session = use_session();
+    Callback::new(move |()| {
         if busy.get_untracked() {
             return;
         }
@@ -82,39 +141,39 @@ pub fn Settings(
                 Err(refusal) => error.set(Some(refusal)),
             }
         });
-    });
-    let told = Memo::new(move |_| value.with(|value| value.value.retry_webhook_url.is_some()));
-    let paused = Memo::new(move |_| value.with(|value| value.value.summary.paused));
-    view! {
-        <div class="stack">
-            {move || error.get().map(|error| view! { <ErrorView error /> })}
-            {move || value.with(|value| summary(&value.value))}
-            {move || session.may_act().then(|| view! {
-                {move || if editing.get() {
-                    view! { <Form value editing busy error save /> }.into_any()
-                } else {
-                    view! {
-                        <div class="actions">
-                            <button type="button" class="ds-button" data-variant="secondary" data-size="sm" on:click=move |_| editing.set(true)>{tr!(settings.edit)}</button>
-                            <button type="button" class="ds-button" data-variant="secondary" data-size="sm" aria-disabled=move || busy.get().to_string()
-                                on:click=move |_| save.run(IntegrationPatch { paused: Some(!paused.get_untracked()), ..unchanged() })>
-                                {move || if paused.get() {
-                                    view! { {icon(Icon::Play)} {tr!(settings.resume)} }.into_any()
-                                } else {
-                                    view! { {icon(Icon::Pause)} {tr!(settings.pause)} }.into_any()
-                                }}
-                            </button>
-                            {move || told.get().then(|| view! {
-                                <button type="button" class="ds-button" data-variant="tertiary" data-size="sm" aria-disabled=move || busy.get().to_string()
-                                    on:click=move |_| asking.set(!busy.get_untracked())>{tr!(settings.new_secret)}</button>
-                            })}
-                        </div>
-                    }.into_any()
-                }}
+    })
+}
+
+/// What can be done about the connection, where Syncwatch makes it itself.
+#[component]
+fn ConnectionActions(
+    /// The integration with its version.
+    value: Signal<Versioned<Integration>>,
+    /// The trial of its connection.
+    testing: Testing,
+    /// Whether the form for where it leads is open.
+    connecting: RwSignal<bool>,
+    /// Whether the form for its credentials is open.
+    replacing: RwSignal<bool>,
+) -> impl IntoView {
+    let managed = Memo::new(move |_| value.with(|value| value.value.summary.runner == Runner::Managed));
+    let connector = value.with_untracked(|value| value.value.summary.connector_type);
+    let has_credentials = Memo::new(move |_| value.with(|value| value.value.has_credentials));
+    move || {
+        managed.get().then(|| view! {
+            <button type="button" class="ds-button" data-variant="secondary" data-size="sm" data-testid="test-connection"
+                aria-disabled=move || testing.busy.get().to_string() on:click=move |_| testing.begin(None)>{tr!(connection.button)}</button>
+            {has_form(connector).then(|| view! {
+                <button type="button" class="ds-button" data-variant="secondary" data-size="sm"
+                    on:click=move |_| { testing.forget(); connecting.set(true); }>{tr!(target.edit)}</button>
             })}
-            <RotateDialog open=asking confirmed=rotate />
-            <SecretDialog shown />
-        </div>
+            {can_be_set(connector).then(|| view! {
+                <button type="button" class="ds-button" data-variant="tertiary" data-size="sm"
+                    on:click=move |_| { testing.forget(); replacing.set(true); }>
+                    {move || if has_credentials.get() { tr!(credentials.replace) } else { tr!(credentials.set) }}
+                </button>
+            })}
+        })
     }
 }
 
@@ -135,53 +194,6 @@ fn unchanged() -> IntegrationPatch {
         retry_webhook_url: None,
         lineage_job: None,
     }
-}
-
-fn summary(integration: &Integration) -> impl IntoView + use<> {
-    let hours = i64::from(integration.freshness_hours);
-    let threshold = i64::from(integration.failure_threshold);
-    let schedule = integration.schedule.as_ref().map(|schedule| (schedule.cron.clone(), schedule.time_zone.clone()));
-    view! {
-        <dl class="facts">
-            {fact(tr!(settings.connector), view! { {sentence::connector(integration.summary.connector_type)} })}
-            {fact(tr!(settings.sync_type), view! { {sentence::sync_type(integration.summary.sync_type)} })}
-            {fact(tr!(settings.runner), view! { {match integration.summary.runner {
-                Runner::Managed => tr!(settings.managed),
-                Runner::External => tr!(settings.external),
-            }} })}
-            {fact(tr!(settings.schedule), view! { {match schedule {
-                Some((cron, zone)) => view! { <code>{cron}</code> " (" {zone} ")" }.into_any(),
-                None => tr!(settings.no_schedule).into_any(),
-            }} })}
-            {fact(tr!(settings.freshness), view! {
-                {tr!(settings.hours, count = hours, n = format::number(hours))}
-                {integration.business_days_only.then(|| view! { " · " {tr!(settings.business_days)} })}
-             })}
-            {fact(tr!(settings.threshold), view! { {tr!(settings.failures, count = threshold, n = format::number(threshold))} })}
-            {fact(tr!(settings.partial), view! { {match integration.partial_failure {
-                PartialFailure::Error => tr!(settings.partial_error),
-                PartialFailure::Warning => tr!(settings.partial_warning),
-            }} })}
-            {fact(tr!(settings.credentials), view! { {if integration.has_credentials { tr!(settings.kept) } else { tr!(settings.not_kept) }} })}
-            {integration.record_url_template.clone().map(|template| view! { {fact(tr!(settings.record_url), view! { <code class="break">{template}</code> })} })}
-            {webhook(integration)}
-            {fact(tr!(settings.changed), view! { <Time at=integration.updated_at full=true /> })}
-        </dl>
-    }
-}
-
-/// Where an external runner is told about retries.
-fn webhook(integration: &Integration) -> Option<impl IntoView + use<>> {
-    let url = integration.retry_webhook_url.clone();
-    let disabled = integration.retry_webhook_disabled_at;
-    (integration.summary.runner == Runner::External).then(|| {
-        let shown = match url {
-            Some(url) => view! { <code class="break">{url}</code> }.into_any(),
-            None => tr!(settings.no_webhook).into_any(),
-        };
-        let gone = disabled.map(|at| view! { " · " {tr!(settings.webhook_gone)} " " <Time at full=true /> });
-        fact(tr!(settings.webhook), view! { {shown} {gone} })
-    })
 }
 
 #[component]

@@ -83,8 +83,10 @@ fn step(step: JourneyStep) -> impl IntoView {
             if let Some(doubt) = sentence::doubt(&error.code) {
                 return view! { <p class="small">{doubt}</p> }.into_any();
             }
+            let cause = sentence::cause(&error.code, error.class);
             let field = error.field_name.or(error.field);
             view! {
+                {cause.map(|cause| view! { <p class="small">{cause}</p> })}
                 <blockquote class="verbatim" lang="">{error.message}</blockquote>
                 {field.map(|field| view! { <p class="subtle small">{tr!(record.field)} ": " <code>{field}</code></p> })}
             }

@@ -12,9 +12,9 @@ use crate::text;
 pub fn SignIn() -> impl IntoView {
     let prefs = use_prefs();
     super::titled(|| tr!(login.title));
-    let language = |locale: Locale, tag: &'static str, name: &'static str| {
+    let language = |(locale, name): (Locale, &'static str)| {
         view! {
-            <button type="button" class="ds-button" data-variant="tertiary" data-size="sm" lang=tag
+            <button type="button" class="ds-button" data-variant="tertiary" data-size="sm" lang=text::code(locale)
                 aria-pressed=(text::locale() == locale).to_string() on:click=move |_| prefs.speak(locale)>
                 {name}
             </button>
@@ -36,8 +36,7 @@ pub fn SignIn() -> impl IntoView {
                     </div>
                     <LoginForm done=move |()| {} />
                     <div class="actions center" role="group" aria-label=tr!(menu.language)>
-                        {language(Locale::nb, "nb", "Norsk")}
-                        {language(Locale::en, "en", "English")}
+                        {text::LANGUAGES.map(language).collect_view()}
                     </div>
                 </div>
             </div>

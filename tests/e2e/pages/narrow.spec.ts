@@ -17,7 +17,7 @@ for (const width of [320, 768, 1440]) {
   test(`nothing has to be scrolled sideways at ${width} pixels`, async ({ signedIn: page, api }) => {
     const { places } = await furnish(api);
     await page.setViewportSize({ width, height: 800 });
-    for (const language of ["en", "nb"] as const) {
+    for (const language of ["en", "nb", "nn"] as const) {
       await api.speak(language);
       for (const place of places) {
         await visit(page, place, language);

@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 
 import { email, password, server } from "./installation.ts";
+import type { Language } from "./words.ts";
 
 /** An access token lives ten minutes; a new one is asked for well before. */
 const TOKEN_LIFE_MS = 8 * 60_000;
@@ -42,6 +43,7 @@ export interface RecordOutcome {
   outcome: string;
   state: string | null;
   request_payload_hash: string;
+  external_reference_id: string | null;
   errors: { code: string; message: string; field: string; field_name: string }[];
   record_url: string;
 }
@@ -120,7 +122,7 @@ export class Api {
     await this.call("PATCH", `/integrations/${id}`, patch, etag ? { "if-match": etag } : {});
   }
 
-  async speak(language: "en" | "nb"): Promise<void> {
+  async speak(language: Language): Promise<void> {
     await this.call("PATCH", "/me", { language });
   }
 

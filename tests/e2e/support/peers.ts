@@ -1,4 +1,10 @@
-// The systems around Syncwatch, asked directly: what has arrived, which e-mails came, what a record's form holds.
+// The systems around Syncwatch, asked directly: what has arrived, which e-mails came, what a record's form holds. And
+// those of other people, each in a process of its own.
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
 import type { Page } from "@playwright/test";
 
 import { accounting, inbox, sourceApp } from "./installation.ts";
@@ -60,4 +66,66 @@ export async function correct(id: string, change: Record<string, string>): Promi
     redirect: "manual",
   });
   if (answer.status !== 303) throw new Error(`the source app answered ${answer.status} to the correction of ${id}`);
+}
+
+/** What a peer has taken, oldest first. */
+export interface Log {
+  accepted: number;
+  duplicates: number;
+  records: { record_id: string; reference: string }[];
+}
+
+/**
+ * Runs the program, waits until its own standard input ends, and kills the program: the input ends with the tests'
+ * process, even a killed one. The output is left to the program alone, so that its end is seen.
+ */
+const UNTIL_INPUT_ENDS = '"$@" </dev/null & child=$!; exec >&-; read -r _; kill -9 "$child"';
+
+/** How long a peer may take until it is ready; this only ends what hangs. */
+const PATIENCE_MS = 60_000;
+
+/** A server of other people, from `tests/peers`. */
+export class Peer {
+  #child: ChildProcess;
+  /** Where it listens. */
+  readonly address: string;
+
+  private constructor(child: ChildProcess, address: string) {
+    this.#child = child;
+    this.address = address;
+  }
+
+  /** Starts a script of `tests/peers` and waits for its line `ready ADDRESS`. */
+  static async start(script: string, ...more: string[]): Promise<Peer> {
+    const path = fileURLToPath(new URL(`../../peers/${script}`, import.meta.url));
+    const program = [process.execPath, path, "--port", "0", ...more];
+    const child = spawn("/bin/sh", ["-c", UNTIL_INPUT_ENDS, "sh", ...program], { stdio: ["pipe", "pipe", "inherit"] });
+    // Read on, so that the peer never stands at a full pipe.
+    const lines = createInterface({ input: child.stdout! });
+    const ended = once(lines, "close").then(() => ["it ended before it was ready"]);
+    const signal = AbortSignal.timeout(PATIENCE_MS);
+    try {
+      const [line] = (await Promise.race([once(lines, "line", { signal }), ended])) as [string];
+      const address = /^ready (http:\S+)$/.exec(line)?.[1];
+      if (!address) throw new Error(`${script}: ${line}`);
+      return new Peer(child, address);
+    } catch (error) {
+      child.stdin!.end();
+      throw error;
+    }
+  }
+
+  /** What it has taken. */
+  async log(): Promise<Log> {
+    const answer = await fetch(`${this.address}/_log`);
+    if (!answer.ok) throw new Error(`${this.address} answered ${answer.status}`);
+    return (await answer.json()) as Log;
+  }
+
+  /** Ends it. */
+  async stop(): Promise<void> {
+    const gone = once(this.#child, "exit");
+    this.#child.stdin!.end();
+    await gone;
+  }
 }

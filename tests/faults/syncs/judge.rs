@@ -137,7 +137,7 @@ async fn settled<T>(mut look: impl AsyncFnMut() -> anyhow::Result<(Vec<String>, 
 
 /// What always holds.
 async fn look(stage: &Stage<'_>, found: &mut Vec<String>) -> anyhow::Result<(BooksLog, Shown)> {
-    let log = stage.books.log().await?;
+    let log = stage.outside.books.log().await?;
     let sync = stage.sync()?;
     let shown = Shown::of(&stage.admin().outcomes(sync).await?)?;
     for (index, claim) in stage.claims.iter().enumerate() {

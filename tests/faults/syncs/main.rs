@@ -13,6 +13,7 @@ mod proxy;
 mod run;
 mod stage;
 mod story;
+mod system;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};

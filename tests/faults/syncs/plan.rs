@@ -20,6 +20,36 @@ pub enum System {
     Plain,
     /// Nothing, and it takes several records in a request.
     Batched,
+    /// It can be asked what it has of a record.
+    LookedUp,
+    /// Xledger: it takes several records in a request, and can be asked for each.
+    Xledger,
+    /// Dynamics 365: it takes several records in a request, keeps a second row of a record from being made, and can be
+    /// asked for it.
+    Dynamics,
+}
+
+impl System {
+    const ALL: [Self; 6] = [Self::Keyed, Self::Plain, Self::Batched, Self::LookedUp, Self::Xledger, Self::Dynamics];
+
+    /// Whether several records leave in one request.
+    pub fn takes_several(self) -> bool {
+        matches!(self, Self::Batched | Self::Xledger | Self::Dynamics)
+    }
+
+    /// Whether it is asked for what is in doubt; otherwise a person looks there.
+    pub fn is_asked(self) -> bool {
+        matches!(self, Self::LookedUp | Self::Xledger | Self::Dynamics)
+    }
+
+    /// Where it takes records, if it is one of those that take them as they are.
+    pub fn path(self) -> Option<&'static str> {
+        match self {
+            Self::Keyed | Self::Plain | Self::LookedUp => Some("/claims"),
+            Self::Batched => Some("/claims/batch-results"),
+            Self::Xledger | Self::Dynamics => None,
+        }
+    }
 }
 
 /// What befalls a request on its way, and nobody else.
@@ -99,11 +129,7 @@ impl Plan {
     /// The case of a seed.
     pub fn of(seed: u32) -> Self {
         let mut random = Random(u64::from(seed));
-        let system = match seed % 3 {
-            0 => System::Keyed,
-            1 => System::Plain,
-            _ => System::Batched,
-        };
+        let system = System::ALL[seed as usize % System::ALL.len()];
         let mut plan = Self {
             seed,
             system,
@@ -133,12 +159,7 @@ impl Plan {
     /// Requests that every record's leaving once takes.
     fn fewest_requests(&self) -> u32 {
         let records = u32::try_from(RECORDS).unwrap_or(u32::MAX);
-        if self.system == System::Batched { records / BATCH } else { records }
-    }
-
-    /// Where the system takes records.
-    pub fn path(&self) -> &'static str {
-        if self.system == System::Batched { "/claims/batch-results" } else { "/claims" }
+        if self.system.takes_several() { records / BATCH } else { records }
     }
 
     /// The command that repeats the case.
@@ -229,7 +250,7 @@ mod tests {
         for seed in [0, 1, 17, u32::MAX] {
             assert_eq!(Plan::of(seed), Plan::of(seed));
         }
-        assert_ne!(Plan::of(3).troubles, Plan::of(6).troubles);
+        assert_ne!(Plan::of(6).troubles, Plan::of(12).troubles);
     }
 
     #[test]
@@ -257,6 +278,9 @@ mod tests {
             assert!(troubles().any(|trouble| *trouble == Trouble::Fault(fault)), "{fault:?}");
         }
         assert!(troubles().any(|trouble| matches!(trouble, Trouble::Fault(Fault::Storm(_)))));
+        for system in System::ALL {
+            assert!(plans.iter().any(|plan| plan.system == system), "{system:?}");
+        }
         assert!(plans.iter().any(|plan| plan.lease.is_none()) && plans.iter().any(|plan| plan.lease.is_some()));
         assert!(plans.iter().any(|plan| plan.syncs_beside) && plans.iter().any(|plan| !plan.syncs_beside));
     }

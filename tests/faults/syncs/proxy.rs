@@ -252,15 +252,33 @@ async fn read_message(stream: &mut TcpStream, read: &mut Vec<u8>) -> Option<Vec<
     }
 }
 
-/// Bytes of the message that begins here, once its head is there.
+/// Bytes of the message that begins here, once that can be said.
 fn length_of(read: &[u8]) -> Option<usize> {
     let end = read.windows(4).position(|four| four == b"\r\n\r\n")?;
     let head = String::from_utf8_lossy(&read[..end]);
-    let body = head.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok()).flatten()
-    });
-    Some(end + 4 + body.unwrap_or(0))
+    let header = |wanted: &str| {
+        let mut lines = head.lines().filter_map(|line| line.split_once(':'));
+        lines.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim().to_ascii_lowercase())
+    };
+    let begin = end + 4;
+    if header("transfer-encoding").is_some_and(|encoding| encoding == "chunked") {
+        return chunked(&read[begin..]).map(|length| begin + length);
+    }
+    Some(begin + header("content-length").and_then(|length| length.parse::<usize>().ok()).unwrap_or(0))
+}
+
+/// Bytes of a body in chunks, once the last one is there; nobody here sends trailers.
+fn chunked(body: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let line = body.get(at..)?.windows(2).position(|two| two == b"\r\n")?;
+        let size = std::str::from_utf8(&body[at..at + line]).ok()?;
+        let size = usize::from_str_radix(size.split(';').next()?.trim(), 16).ok()?;
+        at += line + 2 + size + 2;
+        if size == 0 {
+            return (at <= body.len()).then_some(at);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -280,5 +298,15 @@ mod tests {
         assert_eq!(length_of(message), Some(message.len() - 4));
         assert_eq!(length_of(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"), Some(27));
         assert_eq!(length_of(b"GET / HTTP/1.1\r\nContent-Length: 2\r\n"), None);
+    }
+
+    #[test]
+    fn a_body_in_chunks_ends_with_the_empty_one() {
+        let message = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n{\r\n}\r\n0\r\n\r\nHTTP/1.1";
+        let length = message.len() - "HTTP/1.1".len();
+        assert_eq!(length_of(message), Some(length));
+        for cut in 45..length {
+            assert_eq!(length_of(&message[..cut]), None, "{cut}");
+        }
     }
 }

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use tests::peers::Books;
 use tokio::sync::mpsc;
 
 use crate::cluster::{self, Cluster, Template};
@@ -13,6 +12,7 @@ use crate::plan::{Blow, Plan};
 use crate::proxy::{Asked, Proxy};
 use crate::stage::Stage;
 use crate::story;
+use crate::system::Outside;
 
 /// Runs a case; what broke is the error. The logs of one that failed are kept.
 pub async fn run(plan: &Plan, template: &Template) -> anyhow::Result<()> {
@@ -28,10 +28,10 @@ pub async fn run(plan: &Plan, template: &Template) -> anyhow::Result<()> {
 async fn within(plan: &Plan, template: &Template, directory: &Path) -> anyhow::Result<()> {
     let mut cluster = Cluster::copy(template, directory).await?;
     let mut fleet = Fleet::start(&cluster, directory, plan.lease).await?;
-    let books = Books::fastapi().await?;
+    let outside = Outside::start(plan.system).await?;
     let (asking, mut asked) = mpsc::unbounded_channel();
-    let proxy = Proxy::start(&books.url(""), plan.troubles.clone(), asking).await?;
-    let stage = Stage::set(plan, fleet.administrators().await?, books, proxy, cluster.owner_url()).await?;
+    let proxy = Proxy::start(&outside.books.url(""), plan.troubles.clone(), asking).await?;
+    let stage = Stage::set(plan, fleet.administrators().await?, outside, proxy, cluster.owner_url()).await?;
     tokio::select! {
         played = story::play(&stage) => played?,
         Err(broken) = blows(&mut asked, &mut cluster, &mut fleet, &stage) => return Err(broken.context("a blow")),

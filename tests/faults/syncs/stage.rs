@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use reqwest::Method;
-use serde_json::{Value, json};
-use tests::peers::Books;
+use serde_json::json;
 use tests::story::{Caller, Claim, Reply};
 use uuid::Uuid;
 
 use crate::cluster;
-use crate::plan::{BATCH, Plan, RECORDS, System};
+use crate::plan::{Plan, RECORDS};
 use crate::proxy::Proxy;
+use crate::system::Outside;
 
 /// What is under way: attempts that wait or run, and the records they hold.
 const UNDER_WAY: &str = "SELECT (SELECT count(*) FROM active_syncs) + (SELECT count(*) FROM sync_claims)";
@@ -22,8 +22,8 @@ const FREED_WITHIN: Duration = Duration::from_mins(1);
 /// How long the database may be away, or the worker busy.
 const PATIENCE: Duration = Duration::from_mins(1);
 const AGAIN: Duration = Duration::from_millis(100);
-/// How long the sender waits for an answer: short, since some never come.
-const TIMEOUT_MS: u32 = 3_000;
+/// When a system's word that it does not have a record is believed: what it settles within, and two requests' time.
+const SETTLED: Duration = Duration::from_secs(8);
 
 /// The stage.
 pub struct Stage<'a> {
@@ -32,7 +32,7 @@ pub struct Stage<'a> {
     /// Those who press Retry.
     pub administrators: [Caller; 2],
     /// The external system, with its log.
-    pub books: Books,
+    pub outside: Outside,
     /// The way to it.
     pub proxy: Proxy,
     /// The integration.
@@ -49,18 +49,18 @@ impl<'a> Stage<'a> {
     pub async fn set(
         plan: &'a Plan,
         administrators: [Caller; 2],
-        books: Books,
+        outside: Outside,
         proxy: Proxy,
         database: String,
     ) -> anyhow::Result<Self> {
         let [admin, _] = &administrators;
-        let integration = admin.connect(settings(plan, &proxy), json!({})).await?;
+        let integration = admin.connect(outside.settings(plan, &proxy), Outside::more(plan)).await?;
         let claims: Vec<Claim> = (0..RECORDS)
             .map(|index| if plan.bad.contains(&index) { Claim::bad(index + 1) } else { Claim::good(index + 1) })
             .collect();
         admin.stage_all(integration, &claims).await?;
         let (sync, repaired) = (Cell::default(), RefCell::default());
-        Ok(Self { plan, administrators, books, proxy, integration, claims, sync, repaired, database })
+        Ok(Self { plan, administrators, outside, proxy, integration, claims, sync, repaired, database })
     }
 
     /// The administrator who does what only one does.
@@ -131,9 +131,15 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
+    /// Waits until the system's word is believed about every record of unknown fate: no request is on its way any more.
+    pub async fn settle(&self) {
+        // Nothing happens meanwhile; time passes.
+        tokio::time::sleep(SETTLED).await;
+    }
+
     /// Decides about records of unknown fate as a person does who has looked into the system.
     pub async fn decide(&self, unknown: &[Uuid]) -> anyhow::Result<()> {
-        let log = self.books.log().await?;
+        let log = self.outside.books.log().await?;
         for id in unknown {
             let decision = match log.reference_of(*id) {
                 Some(reference) => {
@@ -173,24 +179,6 @@ impl<'a> Stage<'a> {
         }
         Ok(began)
     }
-}
-
-fn settings(plan: &Plan, proxy: &Proxy) -> Value {
-    let mut settings = json!({
-        "url": proxy.url(plan.path()), "timeout_ms": TIMEOUT_MS, "concurrency": plan.concurrency,
-        "reference_pointer": "/reference",
-    });
-    match plan.system {
-        System::Plain => {}
-        System::Keyed => settings["idempotency_header"] = json!("Idempotency-Key"),
-        System::Batched => {
-            settings["batch_size"] = json!(BATCH);
-            settings["batch_member"] = json!("items");
-            settings["results_pointer"] = json!("/results");
-            settings["reference_pointer"] = json!("/id");
-        }
-    }
-    settings
 }
 
 /// Asks again while the database is away, which is answered by 503 and by nothing else.

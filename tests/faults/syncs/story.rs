@@ -26,9 +26,15 @@ pub async fn play(stage: &Stage<'_>) -> anyhow::Result<()> {
             let undelivered = (0..stage.claims.len()).filter(|index| !shown.is_delivered(stage, *index)).collect();
             stage.correct(&undelivered).await?;
         }
-        // A system that recognises a repetition is asked by one first; what that leaves in doubt, a person looks up.
-        if stage.plan.system != System::Keyed || round > 1 {
-            stage.decide(&shown.unknown()).await?;
+        let unknown = shown.unknown();
+        if stage.plan.system.is_asked() {
+            // Whoever presses Retry at once asks too early, and learns only what has arrived.
+            if round > 0 && !unknown.is_empty() {
+                stage.settle().await;
+            }
+        } else if stage.plan.system != System::Keyed || round > 1 {
+            // A system that recognises a repetition is asked by one first; what that leaves in doubt, a person looks up.
+            stage.decide(&unknown).await?;
         }
         in_vain = if stage.press(stage.plan.syncs_beside).await? { 0 } else { in_vain + 1 };
         ensure!(in_vain < 2, "there is nothing to retry, though {} records have not arrived: {open:?}", open.len());

@@ -1,5 +1,5 @@
-//! The bookkeeping peers: FastAPI, Django REST framework, OData and GraphQL, with the same log and the same faults on
-//! demand.
+//! The bookkeeping peers: FastAPI, Django REST framework, OData, Dataverse and GraphQL, with the same log and the same
+//! faults on demand.
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};

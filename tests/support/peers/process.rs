@@ -1,5 +1,6 @@
 //! Child processes that don't outlive the test, however it ends.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -34,8 +35,19 @@ impl Peer {
                 wrapped.env(name, value);
             }
         }
-        wrapped.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = wrapped.spawn().with_context(|| format!("starting {}", program.display()))?;
+        Self::spawn(wrapped, &program, announces).await
+    }
+
+    /// Starts a program that ends by itself when its standard input does, and returns the address of its line
+    /// `ready ADDRESS`.
+    pub(super) async fn start_with_input(command: Command) -> anyhow::Result<(Self, String)> {
+        let program = command.as_std().get_program().to_owned();
+        Self::spawn(command, &program, true).await
+    }
+
+    async fn spawn(mut command: Command, program: &OsStr, announces: bool) -> anyhow::Result<(Self, String)> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().with_context(|| format!("starting {}", program.display()))?;
         let input = child.stdin.take().context("the peer has no standard input")?;
         let output = child.stdout.take().context("the peer has no standard output")?;
         let peer = Self { _input: input, _child: child };

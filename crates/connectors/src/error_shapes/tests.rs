@@ -1,7 +1,21 @@
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+
+/// The fixtures that are taken from a real framework, by `tests/peers/capture.mjs`. The others are written after the
+/// documentation of systems that nobody can run here.
+const CAPTURED: [(&str, &[&str]); 4] = [
+    ("Django REST framework", &["drf_array", "drf_batch", "drf_non_field", "drf_single"]),
+    ("FastAPI", &["fastapi_array", "fastapi_batch", "fastapi_single"]),
+    (
+        "drf-standardized-errors",
+        &["drf_standardized_array", "drf_standardized_batch", "drf_standardized_non_field", "drf_standardized_single"],
+    ),
+    ("fe-mockserver-core", &["odata_details", "odata_single"]),
+];
 
 /// One body as a real system wrote it, what had been sent, and what must be understood.
 fn check(name: &str, fixture: &Value) {
@@ -38,17 +52,40 @@ fn check(name: &str, fixture: &Value) {
     assert_eq!(in_order(&found), in_order(expected), "{name}");
 }
 
+/// The framework that a fixture was taken from; `None` if it was written after documentation.
+fn framework(fixture: &Value) -> Option<String> {
+    let source = fixture["source"].as_str().unwrap();
+    let taken = source.strip_suffix(", captured");
+    assert!(taken.is_some() || source == "documentation", "{source}");
+    let (framework, version) = taken?.rsplit_once(' ').unwrap();
+    assert!(version.split('.').all(|number| number.parse::<u32>().is_ok()), "{source}");
+    Some(framework.to_owned())
+}
+
 #[test]
 fn every_shape_is_understood() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures");
     let mut names = Vec::new();
+    let mut captured: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-        check(&name, &serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap());
+        let fixture = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        check(&name, &fixture);
+        if let Some(framework) = framework(&fixture) {
+            captured.entry(framework).or_default().push(name.clone());
+        }
         names.push(name);
     }
     assert!(names.len() >= 40, "the fixtures are there: {names:?}");
+    for names in captured.values_mut() {
+        names.sort();
+    }
+    let table = CAPTURED.map(|(framework, names)| {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        (framework.to_owned(), names)
+    });
+    assert_eq!(captured, BTreeMap::from(table), "the table says where each fixture is from");
 }
 
 #[test]

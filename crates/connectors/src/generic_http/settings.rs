@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use domain::asking::{Asking, Recognition};
+use domain::pacing::Bucket;
 use domain::violation::{Rule, Violation};
 use reqwest::header::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
@@ -12,6 +13,7 @@ use url::Url;
 use super::look_up::{self, LookUp};
 use crate::credentials::{self, Credentials, is_reserved};
 use crate::guard::OutboundPolicy;
+use crate::pacing;
 use crate::reader::{self, Reader, escape};
 
 /// Replaced in the address by the record's type.
@@ -55,6 +57,8 @@ pub struct Settings {
     pub batch_member: Option<String>,
     /// Requests at once, 1–64.
     pub concurrency: usize,
+    /// Requests in a time.
+    pub rate: Option<Bucket>,
     /// From the start of a request to the end of its answer; half of it, at most 10 s, may go into connecting.
     pub timeout: Duration,
     /// The header that carries the idempotency key, where the external system honours one.
@@ -154,6 +158,7 @@ fn read(mut reader: Reader<'_>, policy: &OutboundPolicy) -> Settings {
         reader.complain(Rule::InvalidFormat, "batch_member", "only for a batch_size above 1");
     }
     let concurrency = reader.number("concurrency", 1..=64, 4) as usize;
+    let rate = pacing::rate(&mut reader);
     let timeout = Duration::from_millis(reader.number("timeout_ms", 100..=120_000, 15_000).into());
     let reference_pointer = reader.pointer("reference_pointer");
     let results_pointer = reader.pointer("results_pointer");
@@ -174,6 +179,7 @@ fn read(mut reader: Reader<'_>, policy: &OutboundPolicy) -> Settings {
         batch_size,
         batch_member,
         concurrency,
+        rate,
         timeout,
         idempotency_header,
         idempotency_hours,

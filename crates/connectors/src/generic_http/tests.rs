@@ -18,6 +18,7 @@ fn record(kind: &str, key: &str) -> OutboundRecord {
         payload: json!({ "secret": 1 }),
         payload_hash: "0".repeat(64),
         idempotency_key: key.to_owned(),
+        in_doubt: false,
     }
 }
 

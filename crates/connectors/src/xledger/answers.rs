@@ -17,7 +17,7 @@ use crate::credentials::Credentials;
 use crate::error_shapes::{MAX_CODE, MAX_NAME, clean};
 use crate::exchange::{Answer, Completeness, Exchange, Trouble};
 use crate::reference::reference;
-use crate::ruling::{Facts, rule};
+use crate::ruling::{Facts, blank, rule};
 use crate::wording::{self, MAX_ERRORS, status_words};
 
 /// What is said of a record of which an answer with complaints says nothing.
@@ -279,20 +279,6 @@ impl Judge<'_> {
             field_name: name.map(|name| clean(name, MAX_NAME)),
             hints: parsed.hints.iter().map(|hint| clean(&redact(hint), MAX_NAME)).collect(),
         }
-    }
-}
-
-/// An answer without complaints.
-pub(super) fn blank(answer: Option<&Answer>, outcome: RecordOutcome) -> RecordAnswer {
-    RecordAnswer {
-        outcome,
-        certainty: Certainty::of(outcome),
-        errors: Vec::new(),
-        http_status_code: answer.and_then(|answer| i16::try_from(answer.status).ok()),
-        external_reference_id: None,
-        permanence: Permanence::Unknown,
-        retry_after: answer.and_then(|answer| answer.retry_after),
-        again: false,
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use domain::asking::{Asking, Recognition};
 use domain::mapping::Mapping;
+use domain::pacing::Bucket;
 use domain::violation::{Rule, Violation};
 use serde_json::Value;
 use url::Url;
@@ -12,6 +13,7 @@ use url::Url;
 use super::schema::{EXT_IDENTIFIER, Mutation};
 use crate::credentials::{self, Credentials};
 use crate::guard::OutboundPolicy;
+use crate::pacing;
 use crate::reader::{Reader, address, escape};
 
 const PRODUCTION: &str = "https://www.xledger.net/graphql";
@@ -32,6 +34,8 @@ pub struct Settings {
     pub batch_size: usize,
     /// Requests at once, 1–16.
     pub concurrency: usize,
+    /// Requests in a time: 20 in 5 seconds, as Xledger allows, unless set.
+    pub rate: Option<Bucket>,
     /// From the start of a request to the end of its answer; half of it, at most 10 s, may go into connecting.
     pub timeout: Duration,
     /// How long a request may be worked on after it was given up, at most an hour.
@@ -99,6 +103,7 @@ fn read(settings: &Value, policy: &OutboundPolicy, found: &mut Vec<Violation>) -
     let mapped = mapping(&mut reader);
     let batch_size = reader.number("batch_size", 1..=MOST_NODES, 100) as usize;
     let concurrency = reader.number("concurrency", 1..=16, 1) as usize;
+    let rate = pacing::rate(&mut reader).or_else(|| Bucket::new(20, TimeDelta::seconds(5)));
     let timeout = Duration::from_millis(reader.number("timeout_ms", 100..=120_000, 60_000).into());
     let settle = Duration::from_secs(reader.number("settle_seconds", 0..=3_600, 60).into());
     let posting = reader.nested("posting", "/settings/posting").map(posting);
@@ -110,7 +115,7 @@ fn read(settings: &Value, policy: &OutboundPolicy, found: &mut Vec<Violation>) -
     }
     reader.finish();
     let (mapping, mutation) = mapped?;
-    Some(Settings { endpoint: endpoint?, mapping, mutation, batch_size, concurrency, timeout, settle, posting })
+    Some(Settings { endpoint: endpoint?, mapping, mutation, batch_size, concurrency, rate, timeout, settle, posting })
 }
 
 fn posting(mut reader: Reader<'_>) -> Duration {

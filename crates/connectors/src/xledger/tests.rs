@@ -30,6 +30,7 @@ fn record(number: usize, lines: usize) -> OutboundRecord {
         payload: json!({ "text": "Course", "lines": vec![json!({ "amount": "1.00" }); lines] }),
         payload_hash: "0".repeat(64),
         idempotency_key: format!("key{number}"),
+        in_doubt: false,
     }
 }
 

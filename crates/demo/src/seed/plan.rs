@@ -134,7 +134,7 @@ pub(super) fn record(kind: u16, number: u32, label: String, fields: &[(&str, Str
     let id = 0xde30_0000_0000_8000_8000_0000_0000_0000_u128 | (u128::from(kind) << 96) | decimal_digits(number);
     let payload: Map<String, Value> =
         fields.iter().map(|(name, value)| ((*name).to_owned(), Value::String(value.clone()))).collect();
-    Record { id: Uuid::from_u128(id), label, payload }
+    Record { id: Uuid::from_u128(id), label, payload, changed_at: None }
 }
 
 /// The number's decimal digits read as hexadecimal ones, so that 1043 is seen as `…1043`.

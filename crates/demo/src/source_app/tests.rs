@@ -65,13 +65,15 @@ fn app(directory: &std::path::Path, server: &str) -> SourceApp {
                 id: CLAIM,
                 label: "Claim 1043".to_owned(),
                 payload: payload.as_object().unwrap().clone(),
+                changed_at: None,
             }],
         }],
     };
     let (data, key_file) = (directory.join("records.json"), directory.join("key.json"));
     records.write(&data).unwrap();
     std::fs::write(&key_file, r#"{"client_id":"demo-key","client_secret":"demo-secret"}"#).unwrap();
-    SourceApp { server: server.to_owned(), key_file, data, api: Arc::default(), saving: Arc::default() }
+    let (api, saving) = (Arc::default(), Arc::default());
+    SourceApp { server: server.to_owned(), key_file, data, reading_token: "reading".into(), api, saving }
 }
 
 async fn send(app: &SourceApp, request: TestRequest) -> (StatusCode, Option<String>, String) {
@@ -125,6 +127,7 @@ async fn saving_stages_the_corrected_record() {
     assert_eq!(staged[0].1, expected);
     let kept = Records::read(&app.data).unwrap();
     assert_eq!(kept.collections[0].records[0].payload["cost_center"], "1100");
+    assert!(kept.collections[0].records[0].changed_at.is_some());
     let shown = TestRequest::get().uri(&format!("/claims/{CLAIM}?saved=staged"));
     assert!(send(&app, shown).await.2.contains("role=\"status\""));
 }
@@ -149,6 +152,44 @@ async fn a_refusal_is_shown_and_nothing_is_kept() {
         assert_eq!(found, status);
         assert!(body.contains(words) && body.contains("role=\"alert\"") && body.contains("value=\"1100\""), "{body}");
         assert_eq!(Records::read(&app.data).unwrap().collections[0].records[0].payload["cost_center"], "9999");
+    }
+}
+
+fn reading(path: &str) -> TestRequest {
+    TestRequest::get().uri(path).insert_header((header::AUTHORIZATION, "Bearer reading"))
+}
+
+#[actix_web::test]
+async fn records_are_read_in_parts_and_one_by_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let app = app(directory.path(), "http://127.0.0.1:1");
+    let mut records = Records::read(&app.data).unwrap();
+    let claim = records.collections[0].records[0].clone();
+    for (number, changed_at) in [(1_u128, None), (2, Some("2026-11-20T06:00:00Z")), (3, Some("2026-11-21T06:00:00Z"))] {
+        let changed_at = changed_at.map(|at| at.parse().unwrap());
+        records.collections[0].records.push(Record { id: Uuid::from_u128(number), changed_at, ..claim.clone() });
+    }
+    records.write(&app.data).unwrap();
+    let ids = async |path: &str| {
+        let (status, _, body) = send(&app, reading(path)).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        let part: Value = serde_json::from_str(&body).unwrap();
+        let id = |item: &Value| item["id"].as_str().unwrap().parse::<Uuid>().unwrap().as_u128();
+        (part["items"].as_array().unwrap().iter().map(id).collect::<Vec<_>>(), part["next"].as_str().map(str::to_owned))
+    };
+    let (first, next) = ids("/api/claims?limit=3").await;
+    assert_eq!(first, [CLAIM.as_u128(), 1, 2]);
+    assert_eq!(ids(&format!("/api/claims?limit=3&cursor={}", next.unwrap())).await, (vec![3], None));
+    assert_eq!(ids("/api/claims?cursor=&since=2026-11-20T07:00:00.000Z").await, (vec![CLAIM.as_u128(), 1, 3], None));
+
+    let (status, _, body) = send(&app, reading(&format!("/api/claims/{CLAIM}"))).await;
+    let expected = json!({ "id": CLAIM, "label": "Claim 1043", "data": claim.payload });
+    assert_eq!((status, serde_json::from_str::<Value>(&body).unwrap()), (StatusCode::OK, expected));
+    for path in [format!("/api/claims/{INTEGRATION}"), "/api/claims/x".to_owned(), "/api/other".to_owned()] {
+        assert_eq!(send(&app, reading(&path)).await.0, StatusCode::NOT_FOUND, "{path}");
+    }
+    for request in [TestRequest::get().uri("/api/claims"), TestRequest::get().uri(&format!("/api/claims/{CLAIM}"))] {
+        assert_eq!(send(&app, request).await.0, StatusCode::UNAUTHORIZED);
     }
 }
 

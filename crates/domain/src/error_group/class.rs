@@ -63,6 +63,35 @@ const DATAVERSE: [(&str, ErrorClass); 14] = [
     ("0x0", ErrorClass::Value),
 ];
 
+/// Codes of Syncwatch's own, whose words would lead astray.
+const OWN: [(&str, ErrorClass); 25] = [
+    ("timeout", ErrorClass::Outage),
+    ("no_answer", ErrorClass::Outage),
+    ("connect_timeout", ErrorClass::Outage),
+    ("connection_refused", ErrorClass::Outage),
+    ("unreachable", ErrorClass::Outage),
+    ("dns_failure", ErrorClass::Outage),
+    ("tls_failure", ErrorClass::Outage),
+    ("not_json", ErrorClass::Outage),
+    ("answer_too_large", ErrorClass::Outage),
+    ("results_missing", ErrorClass::Outage),
+    ("partial_answer", ErrorClass::Outage),
+    ("unexpected_answer", ErrorClass::Outage),
+    ("token_service_failed", ErrorClass::Outage),
+    ("token_too_late", ErrorClass::Outage),
+    ("system_unavailable", ErrorClass::Outage),
+    ("system_busy", ErrorClass::Throttled),
+    ("source_unavailable", ErrorClass::Outage),
+    ("source_gone", ErrorClass::Missing),
+    ("no_data", ErrorClass::Missing),
+    ("already_there", ErrorClass::Duplicate),
+    ("credentials_refused", ErrorClass::Permission),
+    ("destination_refused", ErrorClass::Permission),
+    ("invalid_grant", ErrorClass::Permission),
+    ("no_token", ErrorClass::Permission),
+    ("token_refused", ErrorClass::Permission),
+];
+
 /// Parts of other systems' codes, lower-case, with everything but letters and digits as an underscore. The first that
 /// fits counts, so the narrower ones come first.
 const CODE_PARTS: [(&[&str], ErrorClass); 6] = [
@@ -109,7 +138,7 @@ const CODE_PARTS: [(&[&str], ErrorClass); 6] = [
 ];
 
 fn by_code(code: &str) -> Option<ErrorClass> {
-    if let Some((_, class)) = DATAVERSE.iter().find(|(known, _)| *known == code) {
+    if let Some((_, class)) = DATAVERSE.iter().chain(&OWN).find(|(known, _)| *known == code) {
         return Some(*class);
     }
     let plain: String = code.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();

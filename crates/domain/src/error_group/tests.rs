@@ -106,6 +106,50 @@ fn groups_count_records_and_show_the_first() {
 }
 
 #[test]
+fn a_record_stands_in_the_groups_of_its_fingerprints() {
+    let all = [vec![says("Claim 'A' is locked"), says("Too much")], vec![says("Claim 'B' is locked")], vec![]];
+    let names = ["A", "B", "C"];
+    let records = all.iter().enumerate().map(|(record, errors)| FailedRecord {
+        record,
+        identifiers: vec![names[record]],
+        errors,
+    });
+    for group in group(records) {
+        let members =
+            all.iter().zip(names).filter(|(errors, name)| fingerprints(errors, &[*name]).contains(&group.fingerprint));
+        assert_eq!(members.count() as u64, group.count, "{}", group.message);
+    }
+}
+
+#[test]
+fn syncwatchs_own_codes_tell_the_class() {
+    for (code, class) in [
+        ("TIMEOUT", ErrorClass::Outage),
+        ("NO_ANSWER", ErrorClass::Outage),
+        ("CONNECTION_REFUSED", ErrorClass::Outage),
+        ("UNREACHABLE", ErrorClass::Outage),
+        ("TLS_FAILURE", ErrorClass::Outage),
+        ("NOT_JSON", ErrorClass::Outage),
+        ("RESULTS_MISSING", ErrorClass::Outage),
+        ("PARTIAL_ANSWER", ErrorClass::Outage),
+        ("TOKEN_SERVICE_FAILED", ErrorClass::Outage),
+        ("SYSTEM_UNAVAILABLE", ErrorClass::Outage),
+        ("SYSTEM_BUSY", ErrorClass::Throttled),
+        ("SOURCE_UNAVAILABLE", ErrorClass::Outage),
+        ("SOURCE_GONE", ErrorClass::Missing),
+        ("NO_DATA", ErrorClass::Missing),
+        ("ALREADY_THERE", ErrorClass::Duplicate),
+        ("CREDENTIALS_REFUSED", ErrorClass::Permission),
+        ("DESTINATION_REFUSED", ErrorClass::Permission),
+        ("TOKEN_REFUSED", ErrorClass::Permission),
+        ("MAPPING_MISSING_VALUE", ErrorClass::Missing),
+        ("MAPPING_INVALID_VALUE", ErrorClass::Value),
+    ] {
+        assert_eq!(classify(&error(code, None, "x"), None), class, "{code}");
+    }
+}
+
+#[test]
 fn codes_and_statuses_tell_the_class() {
     for (code, status, message, class) in [
         ("BAD_REQUEST.BURST_RATE_LIMIT_REACHED", Some(200), "", ErrorClass::Throttled),

@@ -6,11 +6,13 @@ use crate::doubt::{Certainty, after};
 
 fn candidates() -> impl Strategy<Value = RetryCandidate> {
     let ways = select(vec![Way::Repeat, Way::LookUp, Way::Person]);
-    (select(RecordOutcome::ALL), select(RecordState::ALL), any::<bool>(), ways, any::<bool>()).prop_map(
-        |(outcome, state, changed, way, claimed_elsewhere)| RetryCandidate {
+    let known = (any::<bool>(), any::<bool>());
+    (select(RecordOutcome::ALL), select(RecordState::ALL), known, ways, any::<bool>()).prop_map(
+        |(outcome, state, (changed, refused_for_good), way, claimed_elsewhere)| RetryCandidate {
             outcome,
             state,
             changed,
+            refused_for_good,
             way,
             claimed_elsewhere,
         },
@@ -27,6 +29,7 @@ fn each_record_by_where_it_stands() {
         outcome: RecordOutcome::Failed,
         state: RecordState::Failed,
         changed: false,
+        refused_for_good: false,
         way: Way::Person,
         claimed_elsewhere: false,
     };
@@ -110,10 +113,30 @@ proptest! {
     fn the_preview_sums_to_the_candidates(candidates in prop::collection::vec(candidates(), 0..200)) {
         let preview = RetryPreview::of(&candidates);
         let left = candidates.iter().filter(|candidate| decide(candidate) != RetryDecision::NotFailed).count();
-        let RetryPreview { records, changed, unchanged, asked, unknown, handled, delivered_since, active } = preview;
+        let RetryPreview { records, changed, unchanged, asked, unknown, handled, delivered_since, active, gone } = preview;
+        prop_assert_eq!(gone, 0, "only a source can say that");
         prop_assert_eq!(changed + unchanged, records);
         prop_assert_eq!(records + asked, preview.in_scope());
         prop_assert_eq!(usize::try_from(records + asked + unknown + handled + delivered_since + active).unwrap(), left);
+    }
+
+    /// Nothing leaves by itself that would not leave where a person asks for it; nor what was refused and is the same.
+    #[test]
+    fn what_passes_by_itself_could_be_asked_for(candidate in candidates()) {
+        if may_pass_by_itself(&candidate) {
+            prop_assert!(matches!(decide(&candidate), RetryDecision::Send | RetryDecision::Ask));
+            let same = !candidate.changed || candidate.state == RecordState::Unknown;
+            prop_assert!(decide(&candidate) == RetryDecision::Ask || !(candidate.refused_for_good && same));
+        }
+    }
+
+    #[test]
+    fn the_last_retries_are_left_to_a_person(count in 0_u16..20, allowed in 0_u16..20, random in 0.0..1.0_f64) {
+        let wait = automatic_wait(count, allowed, random);
+        prop_assert_eq!(wait.is_some(), count < allowed && count < MOST_AUTOMATIC);
+        if let Some(wait) = wait {
+            prop_assert!(wait >= TimeDelta::seconds(1) && wait <= TimeDelta::hours(1));
+        }
     }
 
     #[test]
@@ -137,4 +160,12 @@ fn waits_double_up_to_the_cap() {
     assert_eq!(backoff_millis(3, 1_000, 60_000, 0.5), 2_000);
     assert_eq!(backoff_millis(3, 1_000, 60_000, 0.0), 0);
     assert_eq!(backoff_millis(3, 1_000, 60_000, f64::NAN), 0);
+}
+
+#[test]
+fn retries_by_themselves_come_slower_and_slower() {
+    let minutes = |count| automatic_wait(count, MOST_AUTOMATIC, 1.0).map(|wait| wait.num_minutes());
+    assert_eq!([0, 1, 2, 3, 4, 5, 6].map(minutes), [Some(1), Some(2), Some(4), Some(8), Some(16), Some(32), None]);
+    assert_eq!(automatic_wait(3, MOST_AUTOMATIC, 0.0), Some(TimeDelta::seconds(1)));
+    assert_eq!(automatic_wait(0, 0, 0.5), None, "turned off");
 }

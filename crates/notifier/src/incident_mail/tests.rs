@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use insta::assert_snapshot;
 
 use super::*;
@@ -93,6 +95,87 @@ fn failing_in_norwegian() {
 
     Du får denne e-posten fordi du er administrator for Demoforbundet i Syncwatch. Den er sendt automatisk, og svar blir ikke lest.
     "#);
+}
+
+#[test]
+fn failing_in_nynorsk() {
+    let mail = render(&failing(), Language::Nn);
+    assert_snapshot!(format!("{}\n\n{}", mail.subject, mail.text), @r#"
+    Xledger: dei 2 siste synkroniseringane feila
+
+    Hei!
+
+    Integrasjonen «Xledger» hos Demoforbundet har feila sidan fredag 20. november 2026 kl. 14.03 (Europe/Oslo): dei 2 siste synkroniseringane feila.
+
+    12 postar vart ikkje leverte.
+
+    Dette gjekk gale:
+    - 9 postar: Invalid cost center code: 9999 (felt: cost_center)
+    - 2 postar: Period 2026-08 is closed (felt: period)
+    - 1 post: Amount is too large
+
+    Det eksterne systemet svara:
+    > 12 of 40 records were rejected
+
+    Opne han for å sjå kva som feila, rette det og prøve på nytt:
+    https://syncwatch.example/integrations/1?tab=records&outcome=failed
+
+    Du får beskjed når ei synkronisering har lukkast igjen.
+
+    Du får denne e-posten fordi du er administrator for Demoforbundet i Syncwatch. Han er send automatisk, og svar blir ikkje lesne.
+    "#);
+}
+
+#[test]
+fn overdue_in_nynorsk() {
+    let mail = render(&overdue(), Language::Nn);
+    assert_snapshot!(format!("{}\n\n{}", mail.subject, mail.text), @r#"
+    Xledger: inga synkronisering er fullført i tide
+
+    Hei!
+
+    Integrasjonen «Xledger» hos Demoforbundet har vore forseinka sidan fredag 20. november 2026 kl. 14.03 (Europe/Oslo): inga synkronisering er fullført innan fristen.
+
+    Opne han for å sjå når han sist vart køyrd, og for å starte ei synkronisering:
+    https://syncwatch.example/integrations/1?tab=records&outcome=failed
+
+    Du får beskjed når ei synkronisering har lukkast igjen.
+
+    Du får denne e-posten fordi du er administrator for Demoforbundet i Syncwatch. Han er send automatisk, og svar blir ikkje lesne.
+    "#);
+}
+
+#[test]
+fn recovered_in_nynorsk() {
+    let mail = IncidentMail { kind: NotificationKind::IncidentResolved, failed_records: Some(1), ..failing() };
+    let mail = render(&mail, Language::Nn);
+    assert_snapshot!(format!("{}\n\n{}", mail.subject, mail.text), @r#"
+    Xledger: verkar igjen
+
+    Hei!
+
+    Integrasjonen «Xledger» hos Demoforbundet verkar igjen. Han hadde feila sidan fredag 20. november 2026 kl. 14.03 (Europe/Oslo).
+
+    1 post frå synkroniseringane som feila, er framleis ikkje levert.
+
+    Opne integrasjonen:
+    https://syncwatch.example/integrations/1?tab=records&outcome=failed
+
+    Du får denne e-posten fordi du er administrator for Demoforbundet i Syncwatch. Han er send automatisk, og svar blir ikkje lesne.
+    "#);
+}
+
+#[test]
+fn each_language_says_it_in_its_own_words() {
+    let stale = IncidentMail { kind: NotificationKind::IncidentResolved, ..overdue() };
+    for mail in [failing(), overdue(), IncidentMail { error_groups: Vec::new(), ..stale }] {
+        let subjects: BTreeSet<String> = Language::ALL.iter().map(|it| render(&mail, *it).subject).collect();
+        assert_eq!(subjects.len(), Language::ALL.len(), "{subjects:?}");
+        for language in Language::ALL {
+            let html = render(&mail, *language).html;
+            assert!(html.contains(&format!("<html lang=\"{language}\">")), "{html}");
+        }
+    }
 }
 
 #[test]
@@ -203,8 +286,8 @@ fn subjects_have_one_line() {
         integration_name: "Xledger\r\nBcc: someone@example.org\r\n\r\n\u{2028}body".to_owned(),
         ..failing()
     };
-    for language in [Language::En, Language::Nb] {
-        let subject = render(&mail, language).subject;
+    for language in Language::ALL {
+        let subject = render(&mail, *language).subject;
         assert!(!subject.chars().any(|c| c.is_control() || c == '\u{2028}'), "{subject:?}");
         assert!(subject.starts_with("Xledger Bcc: someone@example.org body"), "{subject:?}");
     }

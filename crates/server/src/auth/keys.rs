@@ -47,6 +47,7 @@ pub(crate) fn open(row: &SigningKeyRow, vault: &Vault) -> anyhow::Result<Signing
     Ok(SigningPair { kid: row.kid.clone(), public_key, private_key })
 }
 
-fn context(kid: &str) -> String {
+/// What a private key is sealed for.
+pub(crate) fn context(kid: &str) -> String {
     format!("signing_key:{kid}")
 }

@@ -6,14 +6,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
-use store::Database;
 use store::admin::AdminConnection;
 use uuid::Uuid;
 
 use crate::archive::ArchiveReader;
 use crate::audit::{self, Progress, Scope, Signer, verify};
 use crate::clock::Clock;
-use crate::config::{CONNECTION_PATIENCE, Config};
+use crate::config::Config;
 use crate::connection_file::Connections;
 
 /// Which ledger is compared.
@@ -43,7 +42,7 @@ pub(super) async fn verify_ledger(config: &Config, args: &VerifyArgs) -> anyhow:
     let outside = args.checkpoint.as_deref().map(read_file).transpose()?;
     let wanted = args.organization.clone();
     let wanted = wanted.or_else(|| outside.as_ref().map(|signed| signed.checkpoint.organization_id.to_string()));
-    let database = connect(config).await?;
+    let database = super::connect(config).await?;
     let archive = ArchiveReader::open(&config.archive.location)?;
     let mut code = ExitCode::SUCCESS;
     for (id, name) in organizations(config, wanted.as_deref()).await? {
@@ -79,7 +78,7 @@ pub(super) async fn verify_ledger(config: &Config, args: &VerifyArgs) -> anyhow:
 
 /// Prints the newest checkpoint of a chain, made now if its end has none.
 pub(super) async fn print_checkpoint(config: &Config, args: &CheckpointArgs) -> anyhow::Result<()> {
-    let database = connect(config).await?;
+    let database = super::connect(config).await?;
     let organizations = organizations(config, Some(&args.organization)).await?;
     let (id, name) = organizations.first().context("there is no such organization")?;
     let signer = Signer::load(&database, &config.vault()?).await?;
@@ -93,17 +92,6 @@ pub(super) async fn print_checkpoint(config: &Config, args: &CheckpointArgs) -> 
 fn read_file(path: &Path) -> anyhow::Result<store::seals::SignedCheckpoint> {
     let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
     audit::read_checkpoint(&text).with_context(|| path.display().to_string())
-}
-
-/// As the application: reading needs no more.
-async fn connect(config: &Config) -> anyhow::Result<Database> {
-    // A second installation of the provider is refused, harmlessly.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let url = match &config.database.url {
-        Some(url) => url.expose().to_owned(),
-        None => Connections::read(&config.data_dir)?.app_url,
-    };
-    Database::connect(&url, 2, CONNECTION_PATIENCE).await.context("connecting to the database")
 }
 
 /// The organizations that are meant. Only the owner can list and name them; an id is enough by itself.

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::config::{CONNECTION_PATIENCE, Config};
 use crate::connection_file::Connections;
+use crate::reseal;
 use crate::state::outbound_policy;
 
 /// One thing that was looked at.
@@ -79,6 +80,7 @@ async fn look_at_database(config: &Config, findings: &mut Vec<Finding>) {
                 Ok(true) => {
                     findings.push(Finding::Fine("the schema is up to date".to_owned()));
                     look_at_webhooks(&database, findings).await;
+                    look_at_master_keys(config, &database, findings).await;
                 }
                 Ok(false) => {
                     let text = "the schema is another program's: run `syncwatch migrate`";
@@ -117,6 +119,33 @@ async fn without_webhook_secret(database: &Database) -> Result<Vec<(Uuid, Uuid)>
         found.extend(missing.into_iter().map(|integration| (organization, integration)));
     }
     Ok(found)
+}
+
+/// Names the master keys that are needed and not given, and those that are given and needed no more.
+async fn look_at_master_keys(config: &Config, database: &Database, findings: &mut Vec<Finding>) {
+    // One that cannot be read was told of with the files; and looking must not make one.
+    if config.is_embedded() && !config.master_key_path().exists() {
+        return;
+    }
+    let Ok(vault) = config.vault() else { return };
+    let standing = match reseal::standing(database).await {
+        Ok(standing) => standing,
+        Err(error) => {
+            findings.push(Finding::Wrong(format!("what is sealed cannot be read: {error}")));
+            return;
+        }
+    };
+    let (current, known) = (vault.current_key_id(), vault.key_ids());
+    for (key_id, number) in standing.iter().filter(|(key_id, _)| *key_id != current) {
+        findings.push(if known.contains(&key_id.as_str()) {
+            Finding::Note(format!("{number} secrets are sealed with the master key {key_id}: run `syncwatch reseal`"))
+        } else {
+            Finding::Wrong(format!("{number} secrets are sealed with the master key {key_id}, which is missing here"))
+        });
+    }
+    for key_id in known.iter().filter(|key_id| **key_id != current && !standing.contains_key(**key_id)) {
+        findings.push(Finding::Note(format!("the master key {key_id} is needed no more")));
+    }
 }
 
 fn look_at_addresses(config: &Config, findings: &mut Vec<Finding>) {

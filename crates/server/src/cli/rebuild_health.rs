@@ -8,8 +8,7 @@ use store::{Database, OrgTx, PlainTx};
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::config::{CONNECTION_PATIENCE, Config};
-use crate::connection_file::Connections;
+use crate::config::Config;
 use crate::ledger::{Ledger, RebuiltHealth};
 
 /// What `rebuild-health` takes.
@@ -25,13 +24,7 @@ pub(super) struct RebuildHealthArgs {
 
 /// Compares every row with the ledger, each in a transaction of its own, and writes those that differ.
 pub(super) async fn run(config: &Config, args: &RebuildHealthArgs) -> anyhow::Result<ExitCode> {
-    // A second installation of the provider is refused, harmlessly.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let url = match &config.database.url {
-        Some(url) => url.expose().to_owned(),
-        None => Connections::read(&config.data_dir)?.app_url,
-    };
-    let db = Database::connect(&url, 2, CONNECTION_PATIENCE).await.context("connecting to the database")?;
+    let db = super::connect(config).await?;
     ensure!(store::migrate::is_current(&db).await?, "the database's schema is another program's");
     let (mut seen, mut differing) = (0_usize, 0_usize);
     for (organization, integration) in wanted(&db, args.organization.as_deref()).await? {
@@ -80,7 +73,12 @@ async fn rebuild(
     write: bool,
 ) -> anyhow::Result<RebuiltHealth> {
     let mut tx = OrgTx::begin(db, organization).await?;
-    let mut ledger = Ledger { tx: &mut tx, now: Clock::system().now(), public_url: &config.http.public_url };
+    let mut ledger = Ledger {
+        tx: &mut tx,
+        now: Clock::system().now(),
+        public_url: &config.http.public_url,
+        automatic_retries: config.worker.automatic_retries,
+    };
     let found = ledger.rebuild_health(integration, write).await.context("folding the ledger")?;
     tx.commit().await?;
     Ok(found)

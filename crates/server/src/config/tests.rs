@@ -12,7 +12,7 @@ fn nothing_set_gives_the_defaults() {
     assert_eq!(config.http.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.http.public_url.as_str(), "http://127.0.0.1:8080/");
     assert!(config.is_embedded());
-    assert_eq!((config.worker.concurrency, config.worker.lease_seconds), (4, 45));
+    assert_eq!((config.worker.concurrency, config.worker.lease_seconds), (64, 45));
 }
 
 #[test]
@@ -22,6 +22,7 @@ fn every_error_is_told_at_once_by_name() {
         ("SYNCWATCH_PUBLIC_URL", "ftp://example.org/x"),
         ("SYNCWATCH_WORKER_CONCURRENCY", "0"),
         ("SYNCWATCH_WORKER_LEASE_SECONDS", "61"),
+        ("SYNCWATCH_AUTOMATIC_RETRIES", "7"),
         ("DATABASE_URL", "mysql://x"),
         ("SYNCWATCH_MASTER_KEY", "short"),
         ("SYNCWATCH_LOG_FORMAT", "xml"),
@@ -36,6 +37,7 @@ fn every_error_is_told_at_once_by_name() {
         "SYNCWATCH_PUBLIC_URL",
         "SYNCWATCH_WORKER_CONCURRENCY",
         "SYNCWATCH_WORKER_LEASE_SECONDS",
+        "SYNCWATCH_AUTOMATIC_RETRIES",
         "DATABASE_URL",
         "SYNCWATCH_MASTER_KEY",
         "SYNCWATCH_LOG_FORMAT",

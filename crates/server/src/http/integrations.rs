@@ -1,15 +1,15 @@
 //! Integrations: list, settings, connection test, syncs on demand.
 
+mod connection_test;
 pub(crate) mod settings;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, get, patch, post, web};
-use api_types::integrations::{ConnectionTest, Integration, IntegrationPatch, IntegrationSummary, NewIntegration};
+use api_types::integrations::{Integration, IntegrationPatch, IntegrationSummary, NewIntegration};
 use api_types::sync_logs::{Sync, TriggerSync};
 use api_types::{ErrorCode, Page};
 use domain::health::HealthFacts;
-use domain::integration::Runner;
 use store::OrgTx;
 use store::integrations::IntegrationConfig;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -29,7 +29,7 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(create_integration)
         .service(get_integration)
         .service(update_integration)
-        .service(test_integration)
+        .service(connection_test::test_integration)
         .service(trigger_sync);
 }
 
@@ -195,42 +195,6 @@ pub async fn update_integration(
     state.hub.nudge();
     state.webhooks.notify_one();
     Ok(response)
-}
-
-/// Try the connection to the external system without sending a record.
-#[utoipa::path(
-    operation_id = "testIntegration",
-    tag = "integrations",
-    params(("id" = Uuid, Path, description = "The integration")),
-    responses(
-        (status = 200, description = "What was found, in plain words", body = ConnectionTest),
-        (status = 409, description = "An external runner connects, not Syncwatch", body = api_types::Problem,
-            content_type = "application/problem+json"),
-    ),
-    security(("person" = [])),
-)]
-#[post("/integrations/{id}/test")]
-pub async fn test_integration(
-    state: web::Data<AppState>,
-    context: OrgContext,
-    ValidPath(id): ValidPath<Uuid>,
-) -> Result<web::Json<ConnectionTest>, ApiError> {
-    context.require(Access::Administer)?;
-    let config = {
-        let mut tx = OrgTx::begin(&state.db, context.organization_id).await?;
-        store::integrations::find(&mut tx, id).await?.ok_or_else(ApiError::not_found)?
-    };
-    if config.runner != Runner::Managed {
-        return Err(ApiError::new(ErrorCode::InvalidTransition, "an external runner connects, not Syncwatch"));
-    }
-    let connector = settings::connector(&state, &config).map_err(ApiError::internal)?;
-    let found = connector.test().await;
-    Ok(web::Json(ConnectionTest {
-        ok: found.ok,
-        message: found.message,
-        http_status_code: found.http_status_code,
-        duration_ms: i64::try_from(found.duration.as_millis()).unwrap_or(i64::MAX),
-    }))
 }
 
 /// Start a managed sync now: of one record, or of all that are due.

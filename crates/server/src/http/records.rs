@@ -3,8 +3,9 @@
 use actix_web::{HttpResponse, get, post, web};
 use api_types::records::{AppendRecords, AppendedRecords, ErrorGroup, ErrorGroups, RecordOutcomeItem, ResolveRecord};
 use api_types::{ErrorCode, Page, Problem};
-use domain::error_group::{FailedRecord, group};
-use domain::record::RecordOutcome;
+use domain::error_group::{FailedRecord, classify, fingerprints, group};
+use domain::payload::is_payload_hash;
+use domain::record::{RecordError, RecordOutcome};
 use serde::{Deserialize, Serialize};
 use store::OrgTx;
 use store::record_outcomes::{OutcomeFilter, OutcomeRow};
@@ -46,6 +47,10 @@ pub struct RecordsQuery {
     outcome: Option<String>,
     /// With an error of this code among its errors.
     error_code: Option<String>,
+    /// With an error of this fingerprint among its errors: the records of an error group. Only failed ones are looked at unless
+    /// `outcome` says otherwise.
+    #[param(pattern = "^[0-9a-f]{64}$")]
+    error_fingerprint: Option<String>,
     /// Of one type of source record.
     source_record_type: Option<String>,
     /// Of one source record; needs its type.
@@ -86,6 +91,10 @@ pub async fn list_record_outcomes(
             return Err(ApiError::invalid_parameter("source_record_id", detail));
         }
     };
+    if query.error_fingerprint.as_deref().is_some_and(|fingerprint| !is_payload_hash(fingerprint)) {
+        let detail = "a fingerprint has 64 hexadecimal characters";
+        return Err(ApiError::invalid_parameter("error_fingerprint", detail));
+    }
     let beyond = request.key().cloned().map(RecordKey::from);
     let backwards = request.is_backwards();
     let filter = OutcomeFilter {
@@ -95,8 +104,13 @@ pub async fn list_record_outcomes(
         after: beyond.clone().filter(|_| !backwards),
         before: beyond.filter(|_| backwards),
     };
-    let tx = OrgTx::begin(&state.db, context.organization_id).await?;
-    let records = read::records(&state, tx, id, &filter, request.fetch_limit()).await?;
+    let (organization_id, limit) = (context.organization_id, request.fetch_limit());
+    let records = if let Some(fingerprint) = &query.error_fingerprint {
+        of_group(&state, organization_id, id, filter, fingerprint, limit).await?
+    } else {
+        let tx = OrgTx::begin(&state.db, organization_id).await?;
+        read::records(&state, tx, id, &filter, limit).await?
+    };
     let template = records.url_template;
     let page = request.page(records.rows, |row| (row.key.source_record_type.clone(), row.key.source_record_id));
     Ok(web::Json(Page {
@@ -104,6 +118,42 @@ pub async fn list_record_outcomes(
         next_cursor: page.next_cursor,
         prev_cursor: page.prev_cursor,
     }))
+}
+
+/// Records with an error of one fingerprint. What errors have in common stands in no column, so the records are looked
+/// through in their order until there are enough.
+async fn of_group(
+    state: &AppState,
+    organization_id: Uuid,
+    id: Uuid,
+    mut filter: OutcomeFilter,
+    fingerprint: &str,
+    limit: i64,
+) -> Result<read::Records, ApiError> {
+    if filter.outcomes.is_empty() {
+        filter.outcomes.push(RecordOutcome::Failed);
+    }
+    let limit = usize::try_from(limit).unwrap_or(0);
+    let mut found: Vec<OutcomeRow> = Vec::new();
+    loop {
+        let tx = OrgTx::begin(&state.db, organization_id).await?;
+        let part = read::records(state, tx, id, &filter, GROUPED).await?;
+        let last = part.rows.last().map(|row| row.key.clone());
+        let whole = i64::try_from(part.rows.len()).is_ok_and(|rows| rows < GROUPED);
+        found.extend(part.rows.into_iter().filter(|row| {
+            let own: Vec<&str> = row.label.as_deref().into_iter().collect();
+            fingerprints(&row.errors, &own).iter().any(|known| known == fingerprint)
+        }));
+        if whole || found.len() >= limit {
+            found.truncate(limit);
+            return Ok(read::Records { rows: found, found: part.found, url_template: part.url_template });
+        }
+        if filter.before.is_some() {
+            filter.before = last;
+        } else {
+            filter.after = last;
+        }
+    }
 }
 
 /// Report what happened to records, at most 1,000 a call; also extends the lease.
@@ -187,7 +237,15 @@ fn groups(failed: &[OutcomeRow], template: Option<&str>) -> Vec<ErrorGroup> {
         .into_iter()
         .map(|group| {
             let matching = group.sample.errors.iter().find(|error| error.message == group.message);
+            let error = RecordError {
+                code: group.code.clone(),
+                message: group.message.clone(),
+                field: group.field.clone(),
+                ..RecordError::default()
+            };
             ErrorGroup {
+                class: classify(&error, group.sample.http_status_code),
+                fingerprint: group.fingerprint,
                 field_name: matching.and_then(|error| error.field_name.clone()),
                 code: group.code,
                 field: group.field,

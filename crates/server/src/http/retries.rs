@@ -16,6 +16,7 @@ use super::problem::ApiError;
 use super::view;
 use crate::archive::read;
 use crate::auth::{Access, OrgContext};
+use crate::source_now;
 use crate::state::AppState;
 
 /// Registers the operations.
@@ -24,6 +25,9 @@ pub fn routes(cfg: &mut ServiceConfig) {
 }
 
 /// Say what a retry of the failed records would do now.
+///
+/// Where Syncwatch reads the records from a source by itself, it looks there for a few seconds which of them have changed and
+/// which are no more, if the caller may start a retry.
 #[utoipa::path(
     operation_id = "previewRetry",
     tag = "sync-logs",
@@ -35,7 +39,7 @@ pub fn routes(cfg: &mut ServiceConfig) {
         body = RetryPreview,
         example = json!({
             "records": 12, "changed": 9, "unchanged": 3, "asked": 2, "unknown": 1, "handled": 0, "delivered_since": 2,
-            "active": 1,
+            "active": 1, "gone": 0,
         }),
     ), (
         status = 409,
@@ -53,8 +57,15 @@ pub async fn preview_retry(
 ) -> Result<web::Json<RetryPreview>, ApiError> {
     context.require(Access::ReadSyncs)?;
     read::refuse_archived(&state, context.organization_id, id).await?;
-    let mut tx = OrgTx::begin(&state.db, context.organization_id).await?;
-    Ok(web::Json(state.ledger(&mut tx, state.clock.now()).preview_retry(id).await?))
+    let candidates = {
+        let mut tx = OrgTx::begin(&state.db, context.organization_id).await?;
+        state.ledger(&mut tx, state.clock.now()).retry_candidates(id).await?
+    };
+    // Whoever may not start anything is no reason to ask the source either.
+    if context.require(Access::WriteSyncs).is_err() {
+        return Ok(web::Json(candidates.preview()));
+    }
+    Ok(web::Json(source_now::preview(&state, candidates).await?))
 }
 
 /// Ask for a retry of the failed records, and of those alone.

@@ -145,7 +145,7 @@ pub async fn get_record_journey(
                 integration_name: step.integration_name,
                 attempt: step.attempt,
                 outcome: step.outcome,
-                errors: step.errors,
+                errors: view::errors(step.errors, step.http_status_code, step.label.as_deref()),
                 http_status_code: step.http_status_code,
                 external_reference_id: step.external_reference_id,
                 updated_at: step.updated_at,

@@ -179,7 +179,9 @@ pub async fn get_sync(
     } else {
         None
     };
-    Ok(web::Json(view::sync(&sync, context.has(Scope::Debug), running.as_ref())))
+    let next_retry_at =
+        if sync.status.is_terminal() { store::retry_timers::find(&mut tx, sync.id).await? } else { None };
+    Ok(web::Json(Sync { next_retry_at, ..view::sync(&sync, context.has(Scope::Debug), running.as_ref()) }))
 }
 
 /// Say how far a running attempt is; also extends its lease.

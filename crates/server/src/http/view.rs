@@ -2,13 +2,15 @@
 
 use api_types::attempts::Attempt;
 use api_types::integrations::{Integration, IntegrationSummary, LastSync};
-use api_types::records::{RecordOutcomeItem, RecordResolution};
+use api_types::records::{ClassifiedError, RecordOutcomeItem, RecordResolution};
 use api_types::source_records::StagedRecord;
 use api_types::sync_logs::{Progress, RecordKey, Sync};
 use chrono::{DateTime, Utc};
+use domain::error_group::{classify, fingerprint_among};
 use domain::health::{HealthFacts, judge};
 use domain::integration::record_url;
 use domain::lineage::LineageJob;
+use domain::record::RecordError;
 use domain::sync_log::MAX_RETRIES;
 use store::integrations::IntegrationConfig;
 use store::record_outcomes::OutcomeRow;
@@ -51,6 +53,7 @@ pub fn sync(sync: &SyncLog, debug: bool, running: Option<&SyncAttempt>) -> Sync 
         client_run_id: sync.client_run_id.clone(),
         attempt: sync.retry_count,
         retryable: sync.status.is_terminal() && undelivered && sync.retry_count < MAX_RETRIES,
+        next_retry_at: None,
         archived: false,
         progress: running
             .map(|attempt| Progress { records_total: attempt.records_total, records_done: attempt.records_done }),
@@ -157,12 +160,12 @@ pub fn outcome(row: OutcomeRow, record_url_template: Option<&str>) -> RecordOutc
     RecordOutcomeItem {
         source_record_type: row.key.source_record_type,
         source_record_id: row.key.source_record_id,
+        errors: errors(row.errors, row.http_status_code, row.label.as_deref()),
         label: row.label,
         amount: row.amount,
         currency: row.currency,
         outcome: row.outcome,
         attempt: row.attempt,
-        errors: row.errors,
         http_status_code: row.http_status_code,
         external_reference_id: row.external_reference_id,
         request_payload_hash: row.request_payload_hash,
@@ -178,6 +181,18 @@ pub fn outcome(row: OutcomeRow, record_url_template: Option<&str>) -> RecordOutc
         }),
         record_url: url,
     }
+}
+
+/// What was complained of about a record, each with its kind and its group.
+pub fn errors(errors: Vec<RecordError>, http_status: Option<i16>, label: Option<&str>) -> Vec<ClassifiedError> {
+    let identifiers: Vec<&str> = label.into_iter().collect();
+    errors
+        .into_iter()
+        .map(|error| {
+            let (class, fingerprint) = (classify(&error, http_status), fingerprint_among(&error, &identifiers));
+            ClassifiedError::new(error, class, fingerprint)
+        })
+        .collect()
 }
 
 /// Where a staged record stands.

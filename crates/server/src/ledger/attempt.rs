@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use domain::asking::Asking;
 use domain::integration::Runner;
-use domain::retry::{RetryDecision, decide};
+use domain::retry::{RetryDecision, decide, may_pass_by_itself};
 use domain::sync_log::draft::{DEFAULT_LEASE_SECONDS, MAX_LEASE_SECONDS};
 use domain::sync_log::{SyncStatus, Transition, TransitionRefused};
 use domain::violation::{Rule, Violation};
@@ -15,6 +15,7 @@ use store::sync_logs::SyncLog;
 use uuid::Uuid;
 
 use super::{Ledger, LedgerError, message, state_of};
+use crate::external_systems;
 
 /// Most records one managed sync takes; the rest is due for the next one.
 const MAX_RECORDS: i64 = 10_000;
@@ -36,6 +37,21 @@ pub struct Claimed {
     pub asked: Vec<RecordKey>,
     /// How the external system can be asked for what this attempt sends.
     pub asking: Asking,
+    /// Whether a person has asked for it.
+    pub by_person: bool,
+    /// What is to be read from its source before anything is sent.
+    pub reading: Reading,
+}
+
+/// What an attempt's worker reads before it sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// Nothing: others stage the records.
+    Nothing,
+    /// The source as a whole, or the one record that the sync is about; only then can it be said which records are due.
+    Source,
+    /// The records that the attempt is about.
+    Records,
 }
 
 /// The records that an attempt is about.
@@ -73,28 +89,66 @@ impl Ledger<'_> {
         let begun = SyncAttempt::begun(attempt, self.now.max(sync.started_at), None, active.requested_by);
         store::sync_logs::update_in_progress(self.tx, sync.key(), attempt, None).await?;
         store::sync_attempts::insert(self.tx, sync.key(), &begun).await?;
-        store::active_syncs::update_running(self.tx, sync_id, attempt, lease_owner, lease_seconds, self.now).await?;
+        let system = active.managed.then(|| external_systems::id_of(&config));
+        store::active_syncs::update_running(self.tx, sync_id, attempt, lease_owner, lease_seconds, system, self.now)
+            .await?;
         let asking = super::asking(&config);
-        let scope = if attempt == 0 {
-            self.scope_of_first(&sync, &config).await?
-        } else {
-            self.scope_of_retry(&sync, &config, &asking, attempt).await?
+        let managed = config.runner == Runner::Managed;
+        // One that ended before any record was in its scope begins anew.
+        let begins =
+            attempt == 0 || (managed && store::record_outcomes::count_sync(self.tx, sync.key()).await?.total() == 0);
+        let reading = match (managed && connectors::has_source(&config.settings), begins) {
+            (false, _) => Reading::Nothing,
+            (true, true) => Reading::Source,
+            (true, false) => Reading::Records,
         };
-        let total = i32::try_from(scope.records.len() + scope.asked.len()).unwrap_or(i32::MAX);
-        if attempt > 0 || config.runner == Runner::Managed {
+        let scope = match (begins, reading) {
+            (true, Reading::Source) => Scope::default(),
+            (true, _) => self.scope_of_first(&sync, &config, attempt).await?,
+            (false, _) => self.scope_of_retry(&sync, &config, &asking, attempt, active.automatic).await?,
+        };
+        if attempt > 0 || managed {
+            let total = i32::try_from(scope.records.len() + scope.asked.len()).unwrap_or(i32::MAX);
             store::sync_attempts::update_progress(self.tx, sync.key(), attempt, Some(total), None).await?;
         }
-        if attempt == 0 && config.runner == Runner::Managed {
-            let counts = store::record_outcomes::count_attempt(self.tx, sync.key(), attempt).await?;
-            store::sync_logs::update_records_total(self.tx, sync.key(), counts.total()).await?;
-            sync.records_total = Some(counts.total());
+        if attempt == 0 && managed {
+            self.count_scope(&mut sync, attempt).await?;
         }
         let whole = config.runner == Runner::External
             && store::record_outcomes::count_sync(self.tx, sync.key()).await?.total() == 0;
         sync.status = SyncStatus::InProgress;
         sync.retry_count = attempt;
         self.tell_sync(&sync).await?;
-        Ok(Claimed { sync, config, attempt, whole, records: scope.records, asked: scope.asked, asking })
+        let by_person = active.requested_by.is_some();
+        let Scope { records, asked } = scope;
+        Ok(Claimed { sync, config, attempt, whole, records, asked, asking, by_person, reading })
+    }
+
+    /// Says which records a running attempt is about whose source has just been read: those that are due now.
+    pub async fn scope_after_reading(
+        &mut self,
+        sync_id: Uuid,
+        attempt: u16,
+        config: &IntegrationConfig,
+    ) -> Result<Vec<RecordKey>, LedgerError> {
+        let mut sync = self.lock_sync(sync_id).await?;
+        self.check_running(&sync, attempt)?;
+        let scope = self.scope_of_first(&sync, config, attempt).await?;
+        let total = i32::try_from(scope.records.len()).unwrap_or(i32::MAX);
+        store::sync_attempts::update_progress(self.tx, sync.key(), attempt, Some(total), None).await?;
+        if attempt == 0 {
+            self.count_scope(&mut sync, attempt).await?;
+        }
+        self.tell_sync(&sync).await?;
+        Ok(scope.records)
+    }
+
+    /// Writes how many records are in the scope of a sync that begins, also those that another sync has under way.
+    async fn count_scope(&mut self, sync: &mut SyncLog, attempt: u16) -> Result<(), LedgerError> {
+        let counts = store::record_outcomes::count_attempt(self.tx, sync.key(), attempt).await?;
+        store::sync_logs::update_records_total(self.tx, sync.key(), counts.total()).await?;
+        sync.records_total = Some(counts.total());
+        Ok(())
     }
 
     /// The status that a waiting sync had before its retry was asked for: what its latest finished attempt left, or that
@@ -111,7 +165,12 @@ impl Ledger<'_> {
         Ok(left.or(given_up))
     }
 
-    async fn scope_of_first(&mut self, sync: &SyncLog, config: &IntegrationConfig) -> Result<Scope, LedgerError> {
+    async fn scope_of_first(
+        &mut self,
+        sync: &SyncLog,
+        config: &IntegrationConfig,
+        attempt: u16,
+    ) -> Result<Scope, LedgerError> {
         if config.runner != Runner::Managed {
             return Ok(Scope::default());
         }
@@ -121,7 +180,7 @@ impl Ledger<'_> {
             .zip(sync.source_record_id)
             .map(|(source_record_type, source_record_id)| RecordKey { source_record_type, source_record_id });
         let due = store::source_records::due(self.tx, config.id, only.as_ref(), MAX_RECORDS).await?;
-        Ok(Scope { records: self.queue_records(sync, 0, &due).await?, asked: Vec::new() })
+        Ok(Scope { records: self.queue_records(sync, attempt, &due).await?, asked: Vec::new() })
     }
 
     async fn scope_of_retry(
@@ -130,6 +189,7 @@ impl Ledger<'_> {
         config: &IntegrationConfig,
         asking: &Asking,
         attempt: u16,
+        automatic: bool,
     ) -> Result<Scope, LedgerError> {
         let candidates =
             store::record_outcomes::retry_candidates(self.tx, sync.key(), config.id, asking, self.now).await?;
@@ -138,6 +198,8 @@ impl Ledger<'_> {
         let mut settled = Vec::new();
         for (key, candidate) in candidates {
             match decide(&candidate) {
+                // What a person did not ask for.
+                RetryDecision::Send if automatic && !may_pass_by_itself(&candidate) => {}
                 RetryDecision::Send => wanted.push(key),
                 RetryDecision::Ask => {
                     asked.insert(key.clone());

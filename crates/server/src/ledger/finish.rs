@@ -145,6 +145,7 @@ impl Ledger<'_> {
         store::active_syncs::delete(self.tx, sync.id).await?;
         self.enter_for_sealing(sync.key(), Some(report.attempt)).await?;
         self.tell_sync(&sync).await?;
+        self.schedule_retry(&sync, &config).await?;
         self.draw_consequences(&sync, &config).await?;
         Ok(sync)
     }

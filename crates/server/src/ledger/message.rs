@@ -15,17 +15,23 @@ pub(super) fn storable(text: &str) -> String {
     cut(&clean, MAX_MESSAGE_CHARS).to_owned()
 }
 
+/// The same for what is shorter, and may hold such data all the same: a hint can be somebody's account.
+fn storable_short(text: &str, chars: usize) -> String {
+    cut(&redact(&text.replace('\0', "")), chars).to_owned()
+}
+
 /// A record's errors, fit for storing.
 pub fn storable_errors(errors: &[RecordError]) -> Vec<RecordError> {
     errors
         .iter()
         .take(MAX_ERRORS)
         .map(|error| RecordError {
-            code: cut(&error.code.replace('\0', ""), 200).to_owned(),
+            code: storable_short(&error.code, 200),
             message: storable(&error.message),
-            field: error.field.as_deref().map(|field| cut(&field.replace('\0', ""), 500).to_owned()),
-            field_name: error.field_name.as_deref().map(|name| cut(&name.replace('\0', ""), 500).to_owned()),
-            hints: error.hints.iter().take(20).map(|hint| cut(&hint.replace('\0', ""), 200).to_owned()).collect(),
+            // Some systems name a field after what stood in it.
+            field: error.field.as_deref().map(|field| storable_short(field, 500)),
+            field_name: error.field_name.as_deref().map(|name| storable_short(name, 500)),
+            hints: error.hints.iter().take(20).map(|hint| storable_short(hint, 200)).collect(),
         })
         .collect()
 }
@@ -36,6 +42,7 @@ pub fn skipped(key: RecordKey, code: &str) -> NewOutcome {
         domain::record::ALREADY_ACTIVE => "another sync has the record under way",
         domain::record::ALREADY_DELIVERED => "an earlier sync delivered the record",
         domain::record::HANDLED_MANUALLY => "the record was booked by hand",
+        domain::source::SOURCE_GONE => "the record is no longer at its source",
         _ => "the record was left out",
     };
     let error = RecordError { code: code.to_owned(), message: message.to_owned(), ..RecordError::default() };

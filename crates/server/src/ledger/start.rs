@@ -115,6 +115,7 @@ impl Ledger<'_> {
             running,
             managed,
             requested_by,
+            automatic: false,
             lease_owner: None,
             lease_seconds: u32::try_from(lease.num_seconds()).unwrap_or(u32::MAX),
             lease_expires_at: self.now + lease,

@@ -6,19 +6,23 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
-use connectors::{Connector, OutboundRecord};
+use connectors::OutboundRecord;
 use domain::asking::{ASKED_TOO_EARLY, AWAITING_POSTING, Asked, Doubt, Way};
 use domain::doubt::Certainty;
+use domain::pacing::{Passage, Verdict};
 use domain::record::{RecordError, RecordOutcome};
 use store::OrgTx;
 use store::record_outcomes::NewOutcome;
-use store::source_records::{RecordKey, SettledRecord};
+use store::source_records::{AbsentRecord, RecordKey, SettledRecord};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::dispatch::{ASK_AGAIN, Dispatch};
 use super::lease::Lease;
+use super::pace::{Pace, wait};
 use super::send;
 use super::sync::DATABASE_PAUSE;
+use crate::http::problem::Chain;
 use crate::ledger::{Claimed, storable_errors};
 use crate::state::AppState;
 
@@ -42,18 +46,14 @@ struct Answered {
 
 /// Asks for an attempt's records of unknown fate. Returns those that may be sent now; and, told to stop or without its
 /// lease, also those that were not asked for, of which nothing is sent either.
-pub(super) async fn ask_all(
-    state: &AppState,
-    claimed: &Claimed,
-    connector: &Arc<dyn Connector>,
-    lease: &Lease,
-    shutdown: &CancellationToken,
-) -> Vec<RecordKey> {
+pub(super) async fn ask_all(with: &Dispatch<'_>, pace: &Pace) -> Vec<RecordKey> {
+    let Dispatch { state, claimed, connector, lease, shutdown } = *with;
+    let at_once = connector.asks_at_once().max(1);
     let mut waiting: VecDeque<RecordKey> = claimed.asked.iter().cloned().collect();
     let mut left = Vec::new();
     while !waiting.is_empty() && !lease.is_lost() && !shutdown.is_cancelled() {
         let mut keys: Vec<RecordKey> = waiting.drain(..waiting.len().min(GROUP)).collect();
-        let doubtful = loop {
+        let mut doubtful = loop {
             match load(state, claimed, &keys).await {
                 Ok(doubtful) => break doubtful,
                 Err(error) => {
@@ -65,13 +65,46 @@ pub(super) async fn ask_all(
                 }
             }
         };
-        let answered = ask(state, connector, doubtful, lease, shutdown).await;
+        if !doubtful.is_empty() {
+            let granted = admitted(with, pace, doubtful.len().div_ceil(at_once)).await;
+            if granted == 0 {
+                left.append(&mut keys);
+                break;
+            }
+            let most = doubtful.len().min(granted.saturating_mul(at_once));
+            for later in doubtful.split_off(most) {
+                let key = send::key_of(&later.record);
+                keys.retain(|one| *one != key);
+                waiting.push_front(key);
+            }
+        }
+        let answered = ask(with, pace, doubtful).await;
         let settled: HashSet<RecordKey> = record(state, claimed, lease, &answered, shutdown).await;
         keys.retain(|key| !settled.contains(key));
         left.append(&mut keys);
     }
     left.extend(waiting);
     left
+}
+
+/// How many requests may leave; waits for it where that is worth it, and is 0 otherwise.
+async fn admitted(with: &Dispatch<'_>, pace: &Pace, wanted: usize) -> usize {
+    let Dispatch { state, claimed, lease, shutdown, .. } = *with;
+    let since = state.clock.now();
+    while !lease.is_lost() && !shutdown.is_cancelled() {
+        match pace.pass_alone(state, wanted).await {
+            Ok(Passage { granted, .. }) if granted > 0 => return usize::try_from(granted).unwrap_or(usize::MAX),
+            Ok(Passage { held: Some(held), .. }) if held.is_worth_waiting(since) => {
+                wait(&state.clock, held.until.min(state.clock.now() + ASK_AGAIN), lease, shutdown).await;
+            }
+            Ok(_) => return 0,
+            Err(error) => {
+                tracing::warn!(sync_id = %claimed.sync.id, error = %Chain(&error), "nothing could be asked; trying again");
+                tokio::time::sleep(DATABASE_PAUSE).await;
+            }
+        }
+    }
+    0
 }
 
 /// Reads the records that can be asked for. Any other is judged when it is about to leave.
@@ -95,39 +128,51 @@ async fn load(state: &AppState, claimed: &Claimed, keys: &[RecordKey]) -> anyhow
 }
 
 /// Asks for records, several at a time, until all are answered or nobody wants to know any more.
-async fn ask(
-    state: &AppState,
-    connector: &Arc<dyn Connector>,
-    doubtful: Vec<Doubtful>,
-    lease: &Lease,
-    shutdown: &CancellationToken,
-) -> Vec<Answered> {
+async fn ask(with: &Dispatch<'_>, pace: &Pace, doubtful: Vec<Doubtful>) -> Vec<Answered> {
+    let Dispatch { state, connector, lease, shutdown, .. } = *with;
     let slots = connector.concurrency().max(1);
     let mut waiting = VecDeque::from(doubtful);
     let at_once = connector.asks_at_once().max(1);
-    let mut under_way: JoinSet<Vec<Answered>> = JoinSet::new();
+    let mut under_way: JoinSet<(Option<Verdict>, Vec<Answered>)> = JoinSet::new();
     let mut answered = Vec::new();
     loop {
-        while under_way.len() < slots && !waiting.is_empty() {
+        if pace.stopped(state.clock.now()).is_some() {
+            // It wants to be left alone, or does not answer; what was not asked for stays in doubt.
+            waiting.clear();
+        }
+        let system = pace.system();
+        let mut freed = std::pin::pin!(system.freed());
+        let mut blocked = false;
+        while under_way.len() < slots && !waiting.is_empty() && !blocked {
+            let Some(permit) = pace.enter() else {
+                blocked = true;
+                continue;
+            };
             let some: Vec<Doubtful> = waiting.drain(..waiting.len().min(at_once)).collect();
             let (connector, clock) = (Arc::clone(connector), state.clock.clone());
             under_way.spawn(async move {
                 let asked_at = clock.now();
                 let records: Vec<OutboundRecord> = some.iter().map(|doubtful| doubtful.record.clone()).collect();
                 let said = connector.ask(&records).await;
+                drop(permit);
+                let verdict = connectors::verdict_of_asking(&said);
                 let answered = some.into_iter().zip(said);
-                answered.map(|(doubtful, said)| Answered { doubtful, asked_at, said }).collect()
+                (verdict, answered.map(|(doubtful, said)| Answered { doubtful, asked_at, said }).collect())
             });
         }
+        if waiting.is_empty() && under_way.is_empty() {
+            return answered;
+        }
         let next = tokio::select! {
-            next = under_way.join_next() => next,
+            Some(next) = under_way.join_next() => next,
+            () = &mut freed, if blocked => continue,
             () = shutdown.cancelled() => return answered,
             () = lease.lost() => return answered,
         };
-        match next {
-            Some(some) => answered.extend(some.unwrap_or_default()),
-            None => return answered,
-        }
+        let (verdict, some) = next.unwrap_or_default();
+        let said = pace.take_in(verdict.as_slice(), state.clock.now());
+        pace.tell(state, &said).await;
+        answered.extend(some);
     }
 }
 
@@ -147,8 +192,9 @@ async fn record(
     for one in answered {
         let outcome = outcome_of(claimed, one);
         // What was refused after all is not there either, but has failed.
-        if outcome.as_ref().is_none_or(|outcome| outcome.outcome == RecordOutcome::Failed) {
-            absent.push(send::key_of(&one.doubtful.record));
+        let refused = outcome.as_ref().is_some_and(|outcome| outcome.outcome == RecordOutcome::Failed);
+        if refused || outcome.is_none() {
+            absent.push(AbsentRecord { key: send::key_of(&one.doubtful.record), refused });
         }
         outcomes.extend(outcome);
     }
@@ -170,7 +216,7 @@ async fn write(
     claimed: &Claimed,
     lease: &Lease,
     outcomes: &[NewOutcome],
-    absent: &[RecordKey],
+    absent: &[AbsentRecord],
 ) -> anyhow::Result<()> {
     let (asked, now) = (Instant::now(), state.clock.now());
     let mut tx = OrgTx::begin_durable(&state.db, claimed.sync.organization_id).await?;
@@ -182,7 +228,7 @@ async fn write(
     let told: Vec<NewOutcome> =
         outcomes.iter().filter(|outcome| held || outcome.outcome.is_delivered()).cloned().collect();
     let settled: Vec<SettledRecord<'_>> = told.iter().map(|new| send::settled(new, Certainty::Open)).collect();
-    send::write(state, claimed, tx, &told, &settled, now).await?;
+    send::write(state, claimed, tx, &told, &settled, told.len(), now).await?;
     if held {
         lease.extended(asked);
     }

@@ -1,13 +1,15 @@
 //! The two transactions around a request: `sending` is durable before it leaves, its answer as soon as it came; or that it
 //! never left.
 
+use std::collections::HashMap;
 use std::time::Instant;
 
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
-use connectors::{OutboundRecord, RecordAnswer};
+use connectors::{Connector, OutboundRecord, Permanence, RecordAnswer};
 use domain::asking::{FATE_UNKNOWN, Way};
 use domain::doubt::Certainty;
+use domain::pacing::{Held, HeldBy};
 use domain::record::{ALREADY_DELIVERED, HANDLED_MANUALLY, RecordError, RecordOutcome, RecordState};
 use sha2::{Digest, Sha256};
 use store::OrgTx;
@@ -16,6 +18,7 @@ use store::source_records::{OutboundRow, RecordKey, SettledRecord};
 use uuid::Uuid;
 
 use super::lease::Lease;
+use super::pace::Pace;
 use crate::ledger::{Claimed, skipped, staging_context, storable_errors};
 use crate::state::AppState;
 use crate::vault::Sealed;
@@ -25,14 +28,28 @@ const NO_DATA: &str = "NO_DATA";
 /// Error code of a record whose attempt was taken for dead before its request left.
 const NEVER_SENT: &str = "NEVER_SENT";
 
-/// Reads the records' current versions and marks those to be sent as `sending`. One that may have been taken is among
-/// them only if the external system still recognises it. `None` if the attempt's lease is lost.
+/// Records that were looked at before they leave.
+pub(super) struct Prepared {
+    /// Those that may leave, marked, by request.
+    pub(super) batches: Vec<Vec<OutboundRecord>>,
+    /// Those that may not yet; they stand as they stood.
+    pub(super) back: Vec<RecordKey>,
+    /// Why not.
+    pub(super) held: Option<Held>,
+}
+
+/// Reads the records' current versions and marks those to be sent as `sending`, as many as their external system takes
+/// now; all of them where that was asked for before (`paid`). One that may have been taken is among them only if the
+/// system still recognises it. `None` if the attempt's lease is lost.
 pub(super) async fn prepare(
     state: &AppState,
     claimed: &Claimed,
     lease: &Lease,
+    connector: &dyn Connector,
+    pace: &Pace,
     keys: &[RecordKey],
-) -> anyhow::Result<Option<Vec<OutboundRecord>>> {
+    paid: bool,
+) -> anyhow::Result<Option<Prepared>> {
     let (sync, config) = (&claimed.sync, &claimed.config);
     let (asked, now) = (Instant::now(), state.clock.now());
     let mut tx = OrgTx::begin_durable(&state.db, sync.organization_id).await?;
@@ -40,18 +57,19 @@ pub(super) async fn prepare(
         return Ok(None);
     }
     let rows = store::source_records::load_outbound(&mut tx, config.id, keys).await?;
+    let rows: HashMap<RecordKey, OutboundRow> = rows.into_iter().map(|row| (row.key.clone(), row)).collect();
     let mut outcomes = Vec::with_capacity(rows.len());
     let mut leaving = Vec::with_capacity(rows.len());
+    let mut known = HashMap::with_capacity(rows.len());
     let mut kept = Vec::new();
     for key in keys {
-        let row = rows.iter().find(|row| row.key == *key);
-        match row.map(|row| (row, row.state)) {
+        match rows.get(key).map(|row| (row, row.state)) {
             Some((_, RecordState::Delivered)) => outcomes.push(skipped(key.clone(), ALREADY_DELIVERED)),
             Some((_, RecordState::Handled)) => outcomes.push(skipped(key.clone(), HANDLED_MANUALLY)),
             Some((row, _)) if may_be_taken_twice(claimed, row, now) => kept.push(fate_unknown(row)),
             Some((row, _)) => match open(state, config.id, row)? {
                 Some(record) => {
-                    outcomes.push(sending(row));
+                    known.insert(row.key.clone(), sending(row));
                     leaving.push(record);
                 }
                 None => outcomes.push(without_data(key)),
@@ -59,7 +77,16 @@ pub(super) async fn prepare(
             None => outcomes.push(without_data(key)),
         }
     }
-    let sent: Vec<RecordKey> = leaving.iter().map(key_of).collect();
+    let mut batches = connector.batches(&leaving);
+    let (granted, held) = if paid {
+        (batches.len(), None)
+    } else {
+        let passage = pace.pass(&mut tx, batches.len(), now).await?;
+        (usize::try_from(passage.granted).unwrap_or(usize::MAX).min(batches.len()), passage.held)
+    };
+    let back: Vec<RecordKey> = batches.split_off(granted).iter().flatten().map(key_of).collect();
+    let sent: Vec<RecordKey> = batches.iter().flatten().map(key_of).collect();
+    let leaving: Vec<NewOutcome> = sent.iter().filter_map(|key| known.remove(key)).collect();
     let (attempt, asking) = (claimed.attempt, &claimed.asking);
     store::source_records::mark_sending(&mut tx, config.id, sync.id, attempt, &sent, asking, now).await?;
     if !kept.is_empty() {
@@ -69,10 +96,11 @@ pub(super) async fn prepare(
         store::source_records::settle(&mut tx, config.id, sync.id, attempt, &settled, updates, now).await?;
         outcomes.append(&mut kept);
     }
-    store::record_outcomes::upsert(&mut tx, sync.key(), claimed.attempt, &outcomes, now).await?;
+    store::record_outcomes::mark_sending(&mut tx, sync.key(), attempt, &leaving, now).await?;
+    store::record_outcomes::upsert(&mut tx, sync.key(), attempt, &outcomes, now).await?;
     tx.commit().await?;
     lease.extended(asked);
-    Ok(Some(leaving))
+    Ok(Some(Prepared { batches, back, held }))
 }
 
 /// Whether a record's fate is unknown, and its repetition would not be recognised: it has to be asked for first.
@@ -126,6 +154,7 @@ pub(super) fn open(
         payload,
         payload_hash: payload_hash.clone(),
         idempotency_key: idempotency_key(integration_config_id, &row.key, payload_hash),
+        in_doubt: row.doubt.is_some(),
     }))
 }
 
@@ -140,18 +169,108 @@ pub(super) fn key_of(record: &OutboundRecord) -> RecordKey {
     RecordKey { source_record_type: record.source_record_type.clone(), source_record_id: record.source_record_id }
 }
 
-/// Writes what became of records that were sent.
+/// When live listeners are told of what is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Telling {
+    /// With it.
+    Now,
+    /// With what is written later.
+    Later,
+}
+
+/// Writes what became of records that were sent, if there are any.
 pub(super) async fn record(
     state: &AppState,
     claimed: &Claimed,
     answered: &[(OutboundRecord, RecordAnswer)],
+    telling: Telling,
 ) -> anyhow::Result<()> {
     let now = state.clock.now();
     let outcomes: Vec<NewOutcome> = answered.iter().map(|(record, answer)| outcome_of(record, answer)).collect();
     let settled: Vec<SettledRecord<'_>> =
-        outcomes.iter().zip(answered).map(|(new, (_, answer))| settled(new, answer.certainty)).collect();
-    let tx = OrgTx::begin(&state.db, claimed.sync.organization_id).await?;
-    write(state, claimed, tx, &outcomes, &settled, now).await
+        outcomes.iter().zip(answered).map(|(new, (_, answer))| settled_by(new, answer)).collect();
+    let mut tx = OrgTx::begin(&state.db, claimed.sync.organization_id).await?;
+    if !outcomes.is_empty() {
+        enter(state, claimed, &mut tx, &outcomes, &settled, outcomes.len(), now).await?;
+    }
+    if telling == Telling::Now {
+        state.ledger(&mut tx, now).tell_sync(&claimed.sync).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Writes of records that wait for their external system, within the attempt, that they do not leave yet: those that it
+/// turned away with what it said, and those that no request left with. If the attempt no longer runs, they are written
+/// for good; returns whether it does.
+pub(super) async fn put_back(
+    state: &AppState,
+    claimed: &Claimed,
+    lease: &Lease,
+    throttled: &[(OutboundRecord, RecordAnswer)],
+    unsent: &[RecordKey],
+) -> anyhow::Result<bool> {
+    let (asked, now) = (Instant::now(), state.clock.now());
+    let mut tx = OrgTx::begin_durable(&state.db, claimed.sync.organization_id).await?;
+    let runs = lease.extend(&mut tx, now).await?;
+    let mut outcomes: Vec<NewOutcome> = throttled.iter().map(|(record, answer)| outcome_of(record, answer)).collect();
+    if runs {
+        for waiting in &mut outcomes {
+            waiting.outcome = RecordOutcome::NotAttempted;
+        }
+    }
+    outcomes.extend(unsent.iter().map(|key| never_sent(key, runs)));
+    let settled: Vec<SettledRecord<'_>> = outcomes.iter().map(|new| settled(new, Certainty::NotTaken)).collect();
+    // Of what waits nothing is done.
+    let done = if runs { 0 } else { outcomes.len() };
+    write(state, claimed, tx, &outcomes, &settled, done, now).await?;
+    if runs {
+        lease.extended(asked);
+    }
+    Ok(runs)
+}
+
+/// Writes of records that they are left for another attempt, and why; also of those that are marked already. One whose fate
+/// is unknown stays so: that nothing is sent of it now says nothing of what was sent before.
+pub(super) async fn record_held(
+    state: &AppState,
+    claimed: &Claimed,
+    lease: &Lease,
+    marked: &[RecordKey],
+    keys: &[RecordKey],
+    held: Held,
+) -> anyhow::Result<()> {
+    let now = state.clock.now();
+    let mut tx = OrgTx::begin(&state.db, claimed.sync.organization_id).await?;
+    let runs = lease.extend(&mut tx, now).await?;
+    let both: Vec<RecordKey> = marked.iter().chain(keys).cloned().collect();
+    let doubted = store::source_records::in_doubt(&mut tx, claimed.config.id, &both).await?;
+    let left = |key: &RecordKey| left(key, held, doubted.contains(key));
+    let unsent = marked.iter().map(|key| if runs { left(key) } else { never_sent(key, runs) });
+    // What is queued when an attempt ends is closed by whoever ends it.
+    let queued = keys.iter().filter(|_| runs).map(left);
+    let outcomes: Vec<NewOutcome> = unsent.chain(queued).collect();
+    let settled: Vec<SettledRecord<'_>> =
+        outcomes[..marked.len()].iter().map(|new| settled(new, Certainty::NotTaken)).collect();
+    write(state, claimed, tx, &outcomes, &settled, outcomes.len(), now).await
+}
+
+fn left(key: &RecordKey, held: Held, in_doubt: bool) -> NewOutcome {
+    let (code, message) = (held.code().to_owned(), held_back(held).to_owned());
+    let error = RecordError { code, message, ..RecordError::default() };
+    let outcome = if in_doubt { RecordOutcome::Unknown } else { RecordOutcome::NotAttempted };
+    NewOutcome { errors: vec![error], ..NewOutcome::bare(key.clone(), outcome) }
+}
+
+/// Why nothing was sent, in words.
+pub(super) const fn held_back(held: Held) -> &'static str {
+    match held.by {
+        HeldBy::Breaker | HeldBy::Probe => "the external system did not answer others before; nothing was sent",
+        HeldBy::Pause => {
+            "the external system asked to be left alone for longer than the sync could wait; nothing was sent"
+        }
+        HeldBy::Rate => "the external system's rate was used up for longer than the sync could wait; nothing was sent",
+    }
 }
 
 /// Writes of records that may be marked that no request left with them.
@@ -167,7 +286,7 @@ pub(super) async fn record_unsent(
     let runs = lease.extend(&mut tx, now).await?;
     let outcomes: Vec<NewOutcome> = unsent.iter().map(|key| never_sent(key, runs)).collect();
     let settled: Vec<SettledRecord<'_>> = outcomes.iter().map(|new| settled(new, Certainty::NotTaken)).collect();
-    write(state, claimed, tx, &outcomes, &settled, now).await
+    write(state, claimed, tx, &outcomes, &settled, outcomes.len(), now).await
 }
 
 /// A closed attempt calls what it had marked unknown, which only an outcome that says more takes back.
@@ -183,39 +302,62 @@ fn never_sent(key: &RecordKey, runs: bool) -> NewOutcome {
     NewOutcome { errors: vec![error], ..NewOutcome::bare(key.clone(), Certainty::NotTaken.outcome()) }
 }
 
+/// What an answer makes of its record.
+fn settled_by<'a>(new: &'a NewOutcome, answer: &RecordAnswer) -> SettledRecord<'a> {
+    let for_good = !new.outcome.is_delivered() && answer.permanence == Permanence::Permanent;
+    SettledRecord { for_good, ..settled(new, answer.certainty) }
+}
+
 /// What an outcome makes of its record.
 pub(super) fn settled(new: &NewOutcome, certainty: Certainty) -> SettledRecord<'_> {
     SettledRecord {
         key: &new.key,
         outcome: new.outcome,
         certainty,
+        for_good: false,
         external_reference_id: new.external_reference_id.as_deref(),
     }
 }
 
-/// Writes outcomes of an attempt and what they make of the records, and ends the transaction.
+/// Writes outcomes of an attempt and what they make of the records, tells listeners, and ends the transaction. So many
+/// more records are done with it.
 pub(super) async fn write(
     state: &AppState,
     claimed: &Claimed,
     mut tx: OrgTx,
     outcomes: &[NewOutcome],
     settled: &[SettledRecord<'_>],
+    done: usize,
+    now: DateTime<Utc>,
+) -> anyhow::Result<()> {
+    enter(state, claimed, &mut tx, outcomes, settled, done, now).await?;
+    state.ledger(&mut tx, now).tell_sync(&claimed.sync).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// The same within a transaction, and nobody is told.
+async fn enter(
+    state: &AppState,
+    claimed: &Claimed,
+    tx: &mut OrgTx,
+    outcomes: &[NewOutcome],
+    settled: &[SettledRecord<'_>],
+    done: usize,
     now: DateTime<Utc>,
 ) -> anyhow::Result<()> {
     let (sync, config) = (&claimed.sync, &claimed.config);
     let updates = config.allow_updates;
-    store::source_records::settle(&mut tx, config.id, sync.id, claimed.attempt, settled, updates, now).await?;
-    store::record_outcomes::upsert(&mut tx, sync.key(), claimed.attempt, outcomes, now).await?;
-    let done = i32::try_from(outcomes.len()).unwrap_or(i32::MAX);
-    let runs = store::sync_attempts::add_done(&mut tx, sync.key(), claimed.attempt, done).await?;
-    let mut ledger = state.ledger(&mut tx, now);
-    ledger.tell_sync(sync).await?;
+    store::source_records::settle(tx, config.id, sync.id, claimed.attempt, settled, updates, now).await?;
+    store::record_outcomes::upsert(tx, sync.key(), claimed.attempt, outcomes, now).await?;
+    let done = i32::try_from(done).unwrap_or(i32::MAX);
+    let runs = store::sync_attempts::add_done(tx, sync.key(), claimed.attempt, done).await?;
     if !runs {
         // Closed as abandoned meanwhile: its outcomes change after they were counted and sealed.
+        let mut ledger = state.ledger(tx, now);
         ledger.enter_for_sealing(sync.key(), Some(claimed.attempt)).await?;
         ledger.count_late_answers(sync, claimed.attempt).await?;
     }
-    tx.commit().await?;
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! What time alone brings about: leases that ran out, schedules that are due, integrations that went stale.
+//! What time alone brings about: leases that ran out, schedules and retries that are due, integrations that went stale.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use chrono::{Datelike as _, NaiveDate, TimeDelta};
 use domain::sync_log::draft::Reporter;
 use store::active_syncs::ActiveSync;
+use store::retry_timers::DueRetry;
 use store::timers::Due;
 use store::{OrgTx, PlainTx, StoreError};
 use tokio::sync::Mutex;
@@ -25,6 +26,7 @@ pub(super) async fn sweep(state: AppState) {
     let done = async {
         expire(&state).await?;
         run_due(&state).await?;
+        retry_due(&state).await?;
         review_stale(&state).await
     };
     if let Err(error) = done.await {
@@ -86,6 +88,37 @@ async fn run_one(state: &AppState, due: &Due) -> Result<(), LedgerError> {
             Err(error) => return Err(error),
         }
     }
+    Ok(tx.commit().await?)
+}
+
+/// Retries syncs of which something may pass by itself by now.
+async fn retry_due(state: &AppState) -> Result<(), StoreError> {
+    let due = {
+        let mut tx = PlainTx::begin(&state.db).await?;
+        store::retry_timers::due(&mut tx, state.clock.now(), LIMIT).await?
+    };
+    for due in &due {
+        let retried = match retry_one(state, *due).await {
+            Err(LedgerError::AlreadyActive(_) | LedgerError::Refused(_)) => put_off_one(state, *due).await,
+            other => other,
+        };
+        report(retried, "a sync could not be retried by itself")?;
+    }
+    if !due.is_empty() {
+        state.wake();
+    }
+    Ok(())
+}
+
+async fn retry_one(state: &AppState, due: DueRetry) -> Result<(), LedgerError> {
+    let mut tx = OrgTx::begin(&state.db, due.organization_id).await?;
+    state.ledger(&mut tx, state.clock.now()).retry_by_itself(due).await?;
+    Ok(tx.commit().await?)
+}
+
+async fn put_off_one(state: &AppState, due: DueRetry) -> Result<(), LedgerError> {
+    let mut tx = OrgTx::begin(&state.db, due.organization_id).await?;
+    state.ledger(&mut tx, state.clock.now()).put_off_retry(due).await?;
     Ok(tx.commit().await?)
 }
 

@@ -1,21 +1,23 @@
-//! Executing a managed sync: asks for records of unknown fate, sends what may leave, records each outcome as it comes, ends
-//! the attempt.
+//! Executing a managed sync: reads records from their source, asks for those of unknown fate, sends what may leave, records
+//! each outcome as it comes, ends the attempt.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use connectors::{Connector, OutboundRecord, RecordAnswer};
+use connectors::{Connector, GuardedClients, Source};
+use domain::source::SOURCE_UNAVAILABLE;
 use domain::sync_log::draft::Completion;
 use store::OrgTx;
 use store::active_syncs::ActiveSync;
-use store::source_records::RecordKey;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::dispatch::{Dispatch, Sent, send_all};
 use super::lease::{self, Holder, Lease};
+use super::pace::{Pace, Systems};
+use super::read::{self, Read, Unread};
 use super::{ask, send};
+use crate::external_systems;
 use crate::http::integrations::settings;
 use crate::http::problem::Chain;
 use crate::ledger::{Claimed, LedgerError, Report};
@@ -23,13 +25,6 @@ use crate::state::AppState;
 
 /// Pause before the database is tried again.
 pub(super) const DATABASE_PAUSE: Duration = Duration::from_millis(500);
-/// Most records that are marked as leaving before there is a slot for their requests, unless one batch holds more: of
-/// these a killed worker can say nothing, although they never left.
-const MARKED_AHEAD: usize = 256;
-
-/// How often in an attempt records leave again at once because a request was refused with them in it.
-const MOST_SPLITS: u32 = 64;
-
 /// Error code of a managed sync whose connector could not be made.
 const CONNECTOR_UNAVAILABLE: &str = "CONNECTOR_UNAVAILABLE";
 /// Error code of an attempt that ended because the worker was told to stop.
@@ -62,20 +57,27 @@ pub(super) async fn claim(state: &AppState, owner: Uuid, active: &ActiveSync) ->
     }
 }
 
-/// How the sending of an attempt ended.
-enum Sent {
-    /// Every record has its outcome.
-    All,
-    /// The worker was told to stop; the rest was not attempted.
-    Stopped,
-    /// The lease went to somebody else; what happened is recorded, the attempt is closed already.
-    LeaseLost,
+/// What all attempts of a process share.
+#[derive(Clone)]
+pub(super) struct Senders {
+    /// Their HTTP clients.
+    pub(super) clients: GuardedClients,
+    /// What they know of external systems.
+    pub(super) systems: Systems,
 }
 
 /// Executes a claimed attempt to its end.
-pub(super) async fn execute(state: &AppState, claimed: Claimed, lease: Lease, shutdown: &CancellationToken) {
-    let connector = match settings::connector(state, &claimed.config) {
-        Ok(connector) => Arc::<dyn Connector>::from(connector),
+pub(super) async fn execute(
+    state: &AppState,
+    mut claimed: Claimed,
+    lease: Lease,
+    senders: &Senders,
+    shutdown: &CancellationToken,
+) {
+    let made = settings::connector(state, &claimed.config, &senders.clients)
+        .and_then(|connector| Ok((connector, settings::source(state, &claimed.config, &senders.clients)?)));
+    let (connector, source) = match made {
+        Ok((connector, source)) => (Arc::<dyn Connector>::from(connector), source.map(Arc::<dyn Source>::from)),
         Err(error) => {
             tracing::error!(integration_config_id = %claimed.config.id, error = %error, "no connector could be made");
             let words = "the connector could not be made from the integration's settings";
@@ -84,171 +86,35 @@ pub(super) async fn execute(state: &AppState, claimed: Claimed, lease: Lease, sh
     };
     let lease = Arc::new(lease);
     let heartbeat = tokio::spawn(lease::beat(state.clone(), Arc::clone(&lease)));
-    let mut records = claimed.records.clone();
-    records.extend(ask::ask_all(state, &claimed, &connector, &lease, shutdown).await);
-    let sent = send_all(state, &claimed, records, &connector, &lease, shutdown).await;
-    heartbeat.abort();
-    let report = match sent {
-        Sent::All | Sent::LeaseLost => succeeded(claimed.attempt),
-        Sent::Stopped => failed(claimed.attempt, WORKER_STOPPED, "the worker was stopped before all records were sent"),
+    let report = match read::read(state, &mut claimed, source, &lease, shutdown).await {
+        Ok(read) => {
+            let with = Dispatch { state, claimed: &claimed, connector: &connector, lease: &lease, shutdown };
+            let ended = match ask_and_send(with, senders, &read).await {
+                Sent::All | Sent::LeaseLost => succeeded(claimed.attempt),
+                Sent::Stopped => stopped(claimed.attempt),
+                Sent::Held(held) => failed(claimed.attempt, held.code(), send::held_back(held)),
+            };
+            Report { warnings: read.warnings, ..ended }
+        }
+        Err(Unread::Failed(why)) => failed(claimed.attempt, SOURCE_UNAVAILABLE, &why),
+        Err(Unread::Stopped) => stopped(claimed.attempt),
+        // Closed already, and nothing was done that could be told late: least of all that it went well.
+        Err(Unread::LeaseLost) => return heartbeat.abort(),
     };
+    heartbeat.abort();
     end(state, &claimed, report).await;
 }
 
-/// Sends an attempt's records: requests leave while answers are being written, and only under a lease that holds.
-async fn send_all(
-    state: &AppState,
-    claimed: &Claimed,
-    records: Vec<RecordKey>,
-    connector: &Arc<dyn Connector>,
-    lease: &Lease,
-    shutdown: &CancellationToken,
-) -> Sent {
-    let slots = connector.concurrency().max(1);
-    let batch_size = connector.batch_size().max(1);
-    let ahead = marked_ahead(slots, batch_size);
-    let mut queue = VecDeque::from(records);
-    let mut ready: VecDeque<Vec<OutboundRecord>> = VecDeque::new();
-    let mut under_way: JoinSet<Vec<(OutboundRecord, RecordAnswer)>> = JoinSet::new();
-    let mut splits = MOST_SPLITS;
-    let mut stopped = false;
-    loop {
-        if lease.is_lost() || shutdown.is_cancelled() {
-            stopped |= !(queue.is_empty() && ready.is_empty());
-            queue.clear();
-            let unsent = keys_of(ready.drain(..));
-            record_unsent(state, claimed, lease, &unsent).await;
-        }
-        while under_way.len() < slots && lease.holds(Instant::now()) {
-            let Some(batch) = ready.pop_front() else { break };
-            let connector = Arc::clone(connector);
-            under_way.spawn(async move {
-                let answers = connector.send(&batch).await;
-                batch.into_iter().zip(answers).collect()
-            });
-        }
-        // Where a slot is free and something is ready, the lease has run out: nothing leaves before it is marked anew,
-        // under a lease that holds. The ledger says whether the attempt still is this worker's.
-        let again = under_way.len() < slots && !ready.is_empty();
-        if again || (ready.is_empty() && !queue.is_empty()) {
-            let keys: Vec<RecordKey> = if again {
-                keys_of(ready.drain(..))
-            } else {
-                let number = ahead.saturating_mul(batch_size).min(queue.len());
-                queue.drain(..number).collect()
-            };
-            match prepare(state, claimed, lease, &keys, again, shutdown).await {
-                Ok(records) => ready.extend(connector.batches(&records)),
-                Err(unsent) => {
-                    stopped = true;
-                    record_unsent(state, claimed, lease, &unsent).await;
-                }
-            }
-            continue;
-        }
-        let waiting = !(queue.is_empty() && ready.is_empty());
-        let first = tokio::select! {
-            first = under_way.join_next() => first,
-            // What is not to leave any more is written at once: the last answer may take longer than a stop does.
-            () = shutdown.cancelled(), if waiting => continue,
-            () = lease.lost(), if waiting => continue,
-        };
-        let Some(first) = first else { break };
-        let mut answered = sort_out(first.unwrap_or_default(), &mut ready, &mut splits);
-        while let Some(more) = under_way.try_join_next() {
-            answered.extend(sort_out(more.unwrap_or_default(), &mut ready, &mut splits));
-        }
-        if !answered.is_empty() {
-            record(state, claimed, &answered).await;
-        }
-    }
-    match (lease.is_lost(), stopped) {
-        (true, _) => Sent::LeaseLost,
-        (false, true) => Sent::Stopped,
-        (false, false) => Sent::All,
-    }
-}
-
-/// How many batches are marked at a time: as many as there are slots, so that one transaction serves all of them.
-fn marked_ahead(slots: usize, batch_size: usize) -> usize {
-    slots.min((MARKED_AHEAD / batch_size).max(1))
-}
-
-/// Takes out of a request's answers those that are to be written. Records that were refused with others, not for
-/// themselves, are ready to leave again before everything else: in halves, where nobody knows whose fault it was. Each
-/// of their requests holds fewer records than the one before, so this comes to an end.
-fn sort_out(
-    answers: Vec<(OutboundRecord, RecordAnswer)>,
-    ready: &mut VecDeque<Vec<OutboundRecord>>,
-    splits: &mut u32,
-) -> Vec<(OutboundRecord, RecordAnswer)> {
-    let count = answers.len();
-    if *splits == 0 || count < 2 {
-        return answers;
-    }
-    let (again, answered): (Vec<_>, Vec<_>) = answers.into_iter().partition(|(_, answer)| answer.again);
-    if again.is_empty() {
-        return answered;
-    }
-    *splits -= 1;
-    let records: Vec<OutboundRecord> = again.into_iter().map(|(record, _)| record).collect();
-    let size = if records.len() == count { count.div_ceil(2) } else { records.len() };
-    for batch in records.rchunks(size) {
-        ready.push_front(batch.to_vec());
-    }
-    answered
-}
-
-fn keys_of(batches: impl Iterator<Item = Vec<OutboundRecord>>) -> Vec<RecordKey> {
-    batches.flatten().map(|record| send::key_of(&record)).collect()
-}
-
-/// Marks records as `sending`, durably, before any request leaves. Where none may leave any more, those come back that
-/// may be `marked` already: the lease is lost, or the worker was told to stop while the database was away.
-async fn prepare(
-    state: &AppState,
-    claimed: &Claimed,
-    lease: &Lease,
-    keys: &[RecordKey],
-    mut marked: bool,
-    shutdown: &CancellationToken,
-) -> Result<Vec<OutboundRecord>, Vec<RecordKey>> {
-    loop {
-        match send::prepare(state, claimed, lease, keys).await {
-            Ok(Some(records)) => return Ok(records),
-            Ok(None) => return Err(if marked { keys.to_vec() } else { Vec::new() }),
-            Err(error) => {
-                tracing::warn!(sync_id = %claimed.sync.id, error = %error, "records could not be prepared; trying again");
-                if shutdown.is_cancelled() {
-                    return Err(keys.to_vec());
-                }
-                // Of a commit without an answer nobody knows whether it was taken.
-                marked = true;
-                tokio::time::sleep(DATABASE_PAUSE).await;
-            }
-        }
-    }
-}
-
-/// Writes that records which were marked did not leave after all; nobody is to look for them elsewhere.
-async fn record_unsent(state: &AppState, claimed: &Claimed, lease: &Lease, unsent: &[RecordKey]) {
-    if unsent.is_empty() {
-        return;
-    }
-    while let Err(error) = send::record_unsent(state, claimed, lease, unsent).await {
-        tracing::warn!(sync_id = %claimed.sync.id, error = %error, "unsent records could not be recorded; trying again");
-        tokio::time::sleep(DATABASE_PAUSE).await;
-    }
-    state.hub.nudge();
-}
-
-/// Writes answers; what was answered must not be forgotten, so this goes on until the database takes it.
-async fn record(state: &AppState, claimed: &Claimed, answered: &[(OutboundRecord, RecordAnswer)]) {
-    while let Err(error) = send::record(state, claimed, answered).await {
-        tracing::warn!(sync_id = %claimed.sync.id, error = %error, "answers could not be recorded; trying again");
-        tokio::time::sleep(DATABASE_PAUSE).await;
-    }
-    state.hub.nudge();
+/// Asks for an attempt's records of unknown fate and sends what may leave, but for what its source holds back.
+async fn ask_and_send(with: Dispatch<'_>, senders: &Senders, read: &Read) -> Sent {
+    let Dispatch { state, claimed, connector, lease, shutdown } = with;
+    let (asked, sent_to) = (external_systems::asked_by(&claimed.config), external_systems::id_of(&claimed.config));
+    let asking = Pace::new(&senders.systems, asked, claimed, &**connector);
+    let sending = Pace::new(&senders.systems, sent_to, claimed, &**connector);
+    let mut records = claimed.records.clone();
+    records.extend(ask::ask_all(&with, &asking).await);
+    let records = read::hold_back(state, claimed, read, records, lease, shutdown).await;
+    send_all(with, &sending, records).await
 }
 
 /// Ends an attempt. One that was closed as abandoned meanwhile reports late, unless it has a successor.
@@ -279,6 +145,10 @@ fn succeeded(attempt: u16) -> Report {
     Report { attempt, completion: Completion { succeeded: true, ..Completion::default() }, warnings: Vec::new() }
 }
 
+fn stopped(attempt: u16) -> Report {
+    failed(attempt, WORKER_STOPPED, "the worker was stopped before all records were sent")
+}
+
 fn failed(attempt: u16, code: &str, words: &str) -> Report {
     Report {
         attempt,
@@ -288,67 +158,5 @@ fn failed(attempt: u16, code: &str, words: &str) -> Report {
             ..Completion::default()
         },
         warnings: Vec::new(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use connectors::Permanence;
-    use domain::doubt::Certainty;
-    use domain::record::RecordOutcome;
-    use serde_json::Value;
-
-    use super::*;
-
-    fn answered(again: &[bool]) -> Vec<(OutboundRecord, RecordAnswer)> {
-        let one = |(number, again): (usize, &bool)| {
-            let record = OutboundRecord {
-                source_record_type: "t".to_owned(),
-                source_record_id: Uuid::from_u128(number as u128),
-                payload: Value::Null,
-                payload_hash: String::new(),
-                idempotency_key: String::new(),
-            };
-            let answer = RecordAnswer {
-                outcome: RecordOutcome::NotAttempted,
-                certainty: Certainty::NotTaken,
-                errors: Vec::new(),
-                http_status_code: None,
-                external_reference_id: None,
-                permanence: Permanence::Transient,
-                retry_after: None,
-                again: *again,
-            };
-            (record, answer)
-        };
-        again.iter().enumerate().map(one).collect()
-    }
-
-    /// What is to be written, and what is ready to leave, by numbers.
-    fn sorted_out(again: &[bool], splits: &mut u32) -> (Vec<u128>, Vec<Vec<u128>>) {
-        let number = |record: &OutboundRecord| record.source_record_id.as_u128();
-        let mut ready = VecDeque::new();
-        let written = sort_out(answered(again), &mut ready, splits);
-        let ready = ready.iter().map(|batch| batch.iter().map(number).collect()).collect();
-        (written.iter().map(|(record, _)| number(record)).collect(), ready)
-    }
-
-    #[test]
-    fn who_is_not_to_blame_leaves_again_with_fewer() {
-        let mut splits = 3;
-        assert_eq!(sorted_out(&[false, false], &mut splits), (vec![0, 1], vec![]));
-        assert_eq!(sorted_out(&[true, false, true], &mut splits), (vec![1], vec![vec![0, 2]]));
-        assert_eq!(sorted_out(&[true; 5], &mut splits), (vec![], vec![vec![0, 1], vec![2, 3, 4]]));
-        assert_eq!(sorted_out(&[true], &mut splits), (vec![0], vec![]), "one alone is never sent again at once");
-        assert_eq!(sorted_out(&[true, true], &mut splits), (vec![], vec![vec![0], vec![1]]));
-        assert_eq!(splits, 0);
-        assert_eq!(sorted_out(&[true, true], &mut splits), (vec![0, 1], vec![]));
-    }
-
-    #[test]
-    fn few_records_are_marked_ahead_and_never_less_than_a_batch() {
-        for (slots, batch_size, batches) in [(1, 1, 1), (4, 1, 4), (300, 1, 256), (4, 100, 2), (4, 500, 1)] {
-            assert_eq!(marked_ahead(slots, batch_size), batches, "{slots} slots, {batch_size} a batch");
-        }
     }
 }

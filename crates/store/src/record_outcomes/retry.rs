@@ -28,6 +28,7 @@ pub async fn retry_candidates(
         outcome: String,
         state: Option<String>,
         changed: bool,
+        hopeless: bool,
         claimed: bool,
         sent_target: Option<String>,
         sent_recognised_by: Option<String>,
@@ -39,6 +40,7 @@ pub async fn retry_candidates(
         "
         SELECT latest.source_record_type, latest.source_record_id, latest.outcome, source_records.state,
                coalesce(coalesce(next_payload_hash, payload_hash) <> sent_hash, false) AS changed,
+               coalesce(refused_for_good OR payload_sealed IS NULL, true) AS hopeless,
                EXISTS (
                    SELECT FROM sync_claims
                    JOIN integration_configs
@@ -93,7 +95,14 @@ pub async fn retry_candidates(
             let way = doubt.map_or(Way::Person, |doubt| asking.way(&doubt, now));
             Ok((
                 RecordKey { source_record_type: row.source_record_type, source_record_id: row.source_record_id },
-                RetryCandidate { outcome, state, changed: row.changed, way, claimed_elsewhere: row.claimed },
+                RetryCandidate {
+                    outcome,
+                    state,
+                    changed: row.changed,
+                    refused_for_good: row.hopeless,
+                    way,
+                    claimed_elsewhere: row.claimed,
+                },
             ))
         })
         .collect()

@@ -7,16 +7,24 @@ use super::RecordKey;
 use crate::database::OrgTx;
 use crate::error::StoreError;
 
+/// A record that its system does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AbsentRecord {
+    /// Which.
+    pub key: RecordKey,
+    /// Whether the system had taken it, and has refused it after all: it stays so until somebody changes something.
+    pub refused: bool,
+}
+
 /// Ends the doubt about records that their system does not have: they are free to be sent, with the version that waits
 /// where there is one. What became of them in any other way meanwhile stays.
 pub async fn settle_absent(
     tx: &mut OrgTx,
     integration_config_id: Uuid,
-    keys: &[RecordKey],
+    records: &[AbsentRecord],
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let organization_id = tx.organization_id();
-    let (types, ids) = RecordKey::columns(keys);
     sqlx::query(
         "
         UPDATE source_records
@@ -24,10 +32,11 @@ pub async fn settle_absent(
             payload_sealed = coalesce(next_payload_sealed, payload_sealed),
             payload_key_id = coalesce(next_payload_key_id, payload_key_id),
             payload_hash = coalesce(next_payload_hash, payload_hash),
-            next_payload_sealed = NULL, next_payload_key_id = NULL, next_payload_hash = NULL, updated_at = $5
+            next_payload_sealed = NULL, next_payload_key_id = NULL, next_payload_hash = NULL,
+            refused_for_good = refused_for_good OR record.refused, updated_at = $5
         FROM (
-            SELECT $1::uuid AS organization, $2::uuid AS integration, type, id
-            FROM unnest($3::text[], $4::uuid[]) AS record (type, id) OFFSET 0
+            SELECT $1::uuid AS organization, $2::uuid AS integration, type, id, refused
+            FROM unnest($3::text[], $4::uuid[], $6::boolean[]) AS record (type, id, refused) OFFSET 0
         ) AS record
         WHERE organization_id = organization AND integration_config_id = integration
             AND source_record_type = record.type AND source_record_id = record.id AND state = 'unknown'
@@ -35,9 +44,10 @@ pub async fn settle_absent(
     )
     .bind(organization_id)
     .bind(integration_config_id)
-    .bind(types)
-    .bind(ids)
+    .bind(records.iter().map(|record| record.key.source_record_type.as_str()).collect::<Vec<_>>())
+    .bind(records.iter().map(|record| record.key.source_record_id).collect::<Vec<_>>())
     .bind(now)
+    .bind(records.iter().map(|record| record.refused).collect::<Vec<_>>())
     .persistent(false)
     .execute(tx.conn())
     .await?;

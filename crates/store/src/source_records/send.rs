@@ -160,7 +160,7 @@ pub async fn mark_sending(
         "
         UPDATE source_records
         SET state = 'sending', sent_hash = payload_hash, sent_at = $7, last_sync_id = $5, sent_attempt = $6,
-            sent_target = $8, sent_recognised_by = $9, given_up_at = NULL,
+            sent_target = $8, sent_recognised_by = $9, given_up_at = NULL, refused_for_good = false,
             sent_in_doubt_since = CASE WHEN state = 'unknown' THEN coalesce(sent_in_doubt_since, sent_at, updated_at)
                                        ELSE sent_in_doubt_since END,
             updated_at = $7
@@ -196,6 +196,8 @@ pub struct SettledRecord<'a> {
     pub outcome: RecordOutcome,
     /// What the answer says of the request, unless the record arrived.
     pub certainty: Certainty,
+    /// Whether it stays so until somebody changes something.
+    pub for_good: bool,
     /// The external system's id.
     pub external_reference_id: Option<&'a str>,
 }
@@ -251,10 +253,12 @@ pub async fn settle(
             -- Ended by a delivery alone: left in any other state than `unknown`, the row would be refused.
             sent_in_doubt_since = CASE WHEN record.state <> 'delivered' THEN sent_in_doubt_since END,
             given_up_at = CASE WHEN record.state = 'unknown' THEN $8::timestamptz END,
+            refused_for_good = record.for_good,
             updated_at = $8
         FROM (
             SELECT $1::uuid AS organization, $2::uuid AS integration, record.*
-            FROM unnest($3::text[], $4::uuid[], $5::text[], $6::text[]) AS record (type, id, state, reference) OFFSET 0
+            FROM unnest($3::text[], $4::uuid[], $5::text[], $6::text[], $9::boolean[])
+                AS record (type, id, state, reference, for_good) OFFSET 0
         ) AS record
         WHERE organization_id = organization AND integration_config_id = integration
             AND source_record_type = record.type AND source_record_id = record.id
@@ -268,6 +272,7 @@ pub async fn settle(
     .bind(settled.iter().map(|(record, _)| record.external_reference_id).collect::<Vec<_>>())
     .bind(allow_updates)
     .bind(now)
+    .bind(settled.iter().map(|(record, _)| record.for_good).collect::<Vec<_>>())
     .persistent(false)
     .execute(tx.conn())
     .await?;

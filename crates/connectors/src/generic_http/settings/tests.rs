@@ -168,3 +168,20 @@ fn a_target_is_told_by_where_requests_go_and_as_whom() {
     let same = json!({ "url": url, "headers": { "X-Tenant": "7", "X-B": "1" } });
     assert_eq!(tenant(7), target(same));
 }
+
+#[test]
+fn a_rate_says_how_many_requests_in_how_many_seconds() {
+    let with = |rate: Value| json!({ "url": "https://books.example/", "rate": rate });
+    let rate = |rate: Value| -> Result<Option<Bucket>, Vec<String>> {
+        let parsed = parse(&with(rate), None, &OutboundPolicy::public_only());
+        parsed.map(|(settings, _)| settings.rate).map_err(|found| found.into_iter().map(|one| one.pointer).collect())
+    };
+    let wrong =
+        |pointers: &[&str]| Err::<Option<Bucket>, Vec<String>>(pointers.iter().map(|p| (*p).to_owned()).collect());
+    assert_eq!(rate(Value::Null), Ok(None));
+    assert_eq!(rate(json!({ "requests": 20, "seconds": 5 })), Ok(Bucket::new(20, TimeDelta::seconds(5))));
+    assert_eq!(rate(json!({ "requests": 20 })), wrong(&["/settings/rate/seconds"]));
+    assert_eq!(rate(json!({ "requests": 0, "seconds": 1 })), wrong(&["/settings/rate/requests"]));
+    assert_eq!(rate(json!({ "requests": 1, "seconds": 1, "burst": 2 })), wrong(&["/settings/rate/burst"]));
+    assert_eq!(rate(json!(20)), wrong(&["/settings/rate"]));
+}

@@ -33,6 +33,7 @@ fn record(number: usize) -> OutboundRecord {
         payload: json!({ "amount": "1.00", "cost_center": "9999", "member": format!("Kari {number}") }),
         payload_hash: "0".repeat(64),
         idempotency_key: format!("{number:032x}"),
+        in_doubt: false,
     }
 }
 

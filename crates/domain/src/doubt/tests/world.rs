@@ -184,7 +184,8 @@ impl World {
     fn send(&mut self) {
         let way = if self.state == S::Unknown { self.asking().way(&self.doubt(), self.now) } else { Way::Person };
         let (outcome, state) = (O::Failed, self.state);
-        let candidate = RetryCandidate { outcome, state, changed: false, way, claimed_elsewhere: false };
+        let candidate =
+            RetryCandidate { outcome, state, changed: false, refused_for_good: false, way, claimed_elsewhere: false };
         match decide(&candidate) {
             RetryDecision::Send => self.leave(),
             RetryDecision::Ask => self.ask(),

@@ -3,7 +3,7 @@
 use api_types::integrations::{IntegrationPatch, NewIntegration};
 use api_types::sync_logs::TriggerSync;
 use chrono::{DateTime, Utc};
-use connectors::Connector;
+use connectors::{Connector, GuardedClients, Source};
 use domain::integration::{HealthPolicy, IntegrationDraft, PartialFailure, Runner};
 use domain::lineage::LineageJob;
 use domain::sync_log::draft::check_source_record_type;
@@ -42,6 +42,7 @@ pub(super) fn create(
         runner: new.runner,
         settings: if new.settings.is_null() { json!({}) } else { new.settings },
         credentials: None,
+        credentials_mark: None,
         schedule: new.schedule,
         paused: false,
         policy: HealthPolicy {
@@ -54,6 +55,7 @@ pub(super) fn create(
         record_url_template: new.record_url_template,
         retry_webhook_url: new.retry_webhook_url,
         retry_webhook_disabled_at: None,
+        source_read_at: None,
         version: 1,
         created_at: now,
         updated_at: now,
@@ -89,13 +91,21 @@ pub(super) fn change(
         config.retry_webhook_disabled_at = None;
     }
     config.updated_at = now;
-    let credentials = match &patch.credentials {
-        Some(credentials) => Some(credentials.clone()),
+    let given = patch.credentials.is_some();
+    let credentials = match patch.credentials {
+        Some(given) => Some(completed(state, &config, given)),
         None => credentials_of(state, &config).map_err(ApiError::internal)?,
     };
     let lineage_job = patch.lineage_job.as_ref().and_then(Option::as_ref);
     check(state, &config, credentials.as_ref(), changed, lineage_job)?;
-    if patch.credentials.is_some() { seal(state, config, patch.credentials) } else { Ok(config) }
+    if given { seal(state, config, credentials) } else { Ok(config) }
+}
+
+/// Credentials that were given, with the set that was not where there are two. Kept ones that cannot be read are lost, and
+/// no reason to refuse others.
+pub(super) fn completed(state: &AppState, config: &IntegrationConfig, given: Value) -> Value {
+    let kept = credentials_of(state, config).ok().flatten();
+    connectors::merged_credentials(kept.as_ref(), given)
 }
 
 fn check(
@@ -162,6 +172,7 @@ fn seal(
     let plain = serde_json::to_vec(&credentials).map_err(ApiError::internal)?;
     let sealed = state.vault.seal(&plain, &context(config.id)).map_err(ApiError::internal)?;
     config.credentials = Some(SealedBytes { key_id: sealed.key_id, bytes: sealed.bytes });
+    config.credentials_mark = Some(Uuid::now_v7());
     Ok(config)
 }
 
@@ -173,14 +184,28 @@ pub fn credentials_of(state: &AppState, config: &IntegrationConfig) -> anyhow::R
     Ok(Some(serde_json::from_slice(&plain)?))
 }
 
-/// The connector of a managed integration.
-pub fn connector(state: &AppState, config: &IntegrationConfig) -> anyhow::Result<Box<dyn Connector>> {
+/// The connector of a managed integration; its client is one of these.
+pub fn connector(
+    state: &AppState,
+    config: &IntegrationConfig,
+    clients: &GuardedClients,
+) -> anyhow::Result<Box<dyn Connector>> {
     let credentials = credentials_of(state, config)?;
-    Ok(connectors::build(config.connector_type, &config.settings, credentials.as_ref(), &state.outbound)?)
+    Ok(connectors::build_with(config.connector_type, &config.settings, credentials.as_ref(), clients)?)
+}
+
+/// Where a managed integration's records are read from, if Syncwatch does that; its client is one of these, too.
+pub fn source(
+    state: &AppState,
+    config: &IntegrationConfig,
+    clients: &GuardedClients,
+) -> anyhow::Result<Option<Box<dyn Source>>> {
+    let credentials = credentials_of(state, config)?;
+    Ok(connectors::build_source_with(&config.settings, credentials.as_ref(), clients)?)
 }
 
 /// What the credentials are sealed for.
-fn context(integration_config_id: Uuid) -> String {
+pub(crate) fn context(integration_config_id: Uuid) -> String {
     format!("integration:{integration_config_id}")
 }
 

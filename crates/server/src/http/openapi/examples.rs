@@ -12,6 +12,7 @@ const ORGANIZATION: &str = "0198c0de-0000-7000-8000-000000000005";
 const BEGAN: &str = "2026-11-20T13:03:06Z";
 const ENDED: &str = "2026-11-20T13:03:11.120Z";
 const WORDS: &str = "Invalid cost center code: 9999";
+const FINGERPRINT: &str = "8d4f1a0b6c2e7f3955aa10b4c6d8e2f07b913ac5d4e6f80921b3c5d7e9f1a2b3";
 
 /// Gives each successful JSON answer without an example the one of its schema.
 pub(super) fn add(document: &mut Value) {
@@ -39,7 +40,8 @@ fn of_schema(name: &str) -> Option<Value> {
         "Integration" => integration(),
         "Page_IntegrationSummary" => page(&integration_summary()),
         "ConnectionTest" => json!({
-            "ok": true, "message": "the address answers", "http_status_code": 200, "duration_ms": 84,
+            "ok": true, "code": "OK", "message": "The system answered the health check (200).", "http_status_code": 200,
+            "duration_ms": 84,
         }),
         "Trends" => trends(),
         "StagedRecord" => json!({
@@ -59,11 +61,11 @@ fn of_schema(name: &str) -> Option<Value> {
         "AppendedRecords" => json!({ "accepted": 1, "unchanged": 0, "already_active": [] }),
         "ErrorGroups" => json!({ "items": [{
             "code": "INVALID_VALUE", "field": "/cost_center", "field_name": "costCenter", "message": WORDS,
-            "count": 9, "sample": record(),
+            "class": "value", "fingerprint": FINGERPRINT, "count": 9, "sample": record(),
         }] }),
         "RetryPreview" => json!({
             "records": 12, "changed": 9, "unchanged": 3, "asked": 0, "unknown": 0, "handled": 0, "delivered_since": 0,
-            "active": 0,
+            "active": 0, "gone": 0,
         }),
         "RecordJourney" => journey(),
         "Incident" => incident(),
@@ -161,7 +163,10 @@ fn attempt() -> Value {
 }
 
 fn errors() -> Value {
-    json!([{ "code": "INVALID_VALUE", "message": WORDS, "field": "/cost_center", "field_name": "costCenter" }])
+    json!([{
+        "code": "INVALID_VALUE", "message": WORDS, "field": "/cost_center", "field_name": "costCenter", "class": "value",
+        "fingerprint": FINGERPRINT,
+    }])
 }
 
 fn record() -> Value {

@@ -1,10 +1,9 @@
 //! Syncs, and the records of one, as files.
 
 use actix_web::{HttpResponse, get, web};
-use api_types::records::RecordOutcomeItem;
+use api_types::records::{ClassifiedError, RecordOutcomeItem};
 use api_types::sync_logs::Sync;
 use chrono::{DateTime, Utc};
-use domain::record::RecordError;
 use serde::Deserialize;
 use store::OrgTx;
 use store::record_outcomes::OutcomeFilter;
@@ -320,7 +319,7 @@ impl Line for Record {
 }
 
 /// What each error of a record says, in one cell; empty where none says anything.
-fn joined(errors: &[RecordError], said: impl Fn(&RecordError) -> Option<&str>) -> String {
+fn joined(errors: &[ClassifiedError], said: impl Fn(&ClassifiedError) -> Option<&str>) -> String {
     if errors.iter().all(|error| said(error).is_none()) {
         return String::new();
     }

@@ -1,0 +1,127 @@
+//! Why a record failed, in plain words above the external system's own.
+
+use domain::error_group::ErrorClass;
+use domain::pacing::{SYSTEM_BUSY, SYSTEM_UNAVAILABLE};
+
+/// Words for a failure: by its code where that says enough, and otherwise by its kind. None where neither says anything.
+pub fn cause(code: &str, class: ErrorClass) -> Option<String> {
+    by_code(code).or_else(|| by_class(class))
+}
+
+/// Whether the words that come with a code are Syncwatch's, and not the external system's.
+pub fn is_own(code: &str) -> bool {
+    matches!(
+        code,
+        "SOURCE_GONE"
+            | "SOURCE_UNAVAILABLE"
+            | "NO_DATA"
+            | "NEVER_SENT"
+            | "ALREADY_ACTIVE"
+            | "ALREADY_DELIVERED"
+            | "HANDLED_MANUALLY"
+            | "MAPPING_MISSING_VALUE"
+            | "MAPPING_INVALID_VALUE"
+            | "ALREADY_THERE"
+            | "BATCH_REJECTED"
+            | "BATCH_STOPPED"
+            | "PARTIAL_ANSWER"
+            | "PARTLY_ACCEPTED"
+            | "RESULTS_MISSING"
+            | "NOT_JSON"
+            | "UNEXPECTED_ANSWER"
+            | "ANSWER_TOO_LARGE"
+            | "NO_ANSWER"
+            | "NO_TOKEN"
+            | "TOKEN_TOO_LATE"
+            | "DNS_FAILURE"
+            | "TLS_FAILURE"
+            | "CONNECT_TIMEOUT"
+            | "CONNECTION_REFUSED"
+            | "UNREACHABLE"
+            | "DESTINATION_REFUSED"
+            | SYSTEM_BUSY
+            | SYSTEM_UNAVAILABLE
+            | "CONNECTOR_UNAVAILABLE"
+            | "WORKER_STOPPED"
+            | "ATTEMPT_ABANDONED"
+    )
+}
+
+fn by_code(code: &str) -> Option<String> {
+    Some(match code {
+        "SOURCE_GONE" => tr!(cause.source_gone),
+        "SOURCE_UNAVAILABLE" => tr!(cause.source_unavailable),
+        "NO_DATA" => tr!(cause.no_data),
+        "NEVER_SENT" => tr!(cause.never_sent),
+        "ALREADY_ACTIVE" => tr!(cause.already_active),
+        "ALREADY_DELIVERED" => tr!(cause.already_delivered),
+        "HANDLED_MANUALLY" => tr!(cause.handled_manually),
+        "MAPPING_MISSING_VALUE" => tr!(cause.mapping_missing),
+        "MAPPING_INVALID_VALUE" => tr!(cause.mapping_invalid),
+        "BATCH_REJECTED" | "BATCH_STOPPED" => tr!(cause.batch_rejected),
+        "PARTIAL_ANSWER" | "RESULTS_MISSING" => tr!(cause.partial_answer),
+        "PARTLY_ACCEPTED" => tr!(cause.partly_accepted),
+        "NOT_JSON" | "ANSWER_TOO_LARGE" | "UNEXPECTED_ANSWER" => tr!(cause.not_json),
+        "TIMEOUT" | "NO_ANSWER" => tr!(cause.no_answer),
+        "DNS_FAILURE" | "TLS_FAILURE" | "CONNECT_TIMEOUT" | "CONNECTION_REFUSED" | "UNREACHABLE" => {
+            tr!(cause.unreachable)
+        }
+        "DESTINATION_REFUSED" => tr!(cause.destination),
+        "CREDENTIALS_REFUSED"
+        | "HTTP_401"
+        | "HTTP_403"
+        | "TOKEN_REFUSED"
+        | "access_denied"
+        | "invalid_client"
+        | "invalid_grant"
+        | "unauthorized_client" => tr!(cause.credentials),
+        SYSTEM_BUSY => tr!(record.system_busy),
+        SYSTEM_UNAVAILABLE => tr!(record.system_unavailable),
+        "CONNECTOR_UNAVAILABLE" => tr!(cause.connector),
+        "WORKER_STOPPED" | "ATTEMPT_ABANDONED" => tr!(cause.interrupted),
+        _ => return None,
+    })
+}
+
+fn by_class(class: ErrorClass) -> Option<String> {
+    Some(match class {
+        ErrorClass::Value => tr!(cause.value),
+        ErrorClass::Missing => tr!(cause.missing),
+        ErrorClass::Duplicate => tr!(cause.duplicate),
+        ErrorClass::Permission => tr!(cause.permission),
+        ErrorClass::Throttled => tr!(cause.throttled),
+        ErrorClass::ClosedPeriod => tr!(cause.closed_period),
+        ErrorClass::Outage => tr!(cause.outage),
+        ErrorClass::Other => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::i18n::Locale;
+    use crate::text;
+
+    #[test]
+    fn each_kind_has_words_of_its_own_in_each_language() {
+        let told = text::LANGUAGES.map(|(locale, _)| {
+            text::set_locale(locale);
+            let told: BTreeSet<String> = ErrorClass::ALL.iter().filter_map(|class| by_class(*class)).collect();
+            assert_eq!(told.len(), ErrorClass::ALL.len() - 1);
+            told
+        });
+        let different: BTreeSet<&String> = told.iter().flatten().collect();
+        assert_eq!(different.len(), told.iter().map(BTreeSet::len).sum::<usize>());
+        assert_eq!(cause("E1043", ErrorClass::Other), None);
+    }
+
+    #[test]
+    fn a_code_says_more_than_its_kind() {
+        text::set_locale(Locale::en);
+        assert_ne!(cause("SOURCE_GONE", ErrorClass::Missing), cause("E1043", ErrorClass::Missing));
+        assert!(is_own("SYSTEM_BUSY") && cause("SYSTEM_BUSY", ErrorClass::Other).is_some());
+        assert!(is_own("SOURCE_GONE") && !is_own("INVALID_VALUE") && !is_own("TIMEOUT"));
+    }
+}

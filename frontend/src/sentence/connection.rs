@@ -1,0 +1,77 @@
+//! What a connection test found, and what to do about it.
+
+/// In plain words, by the code of what was found. What the external system said itself stands beside it.
+pub fn connection(code: &str) -> String {
+    match code {
+        "OK" => tr!(connection.ok),
+        "REACHED" => tr!(connection.reached),
+        "CREDENTIALS_REFUSED"
+        | "TOKEN_REFUSED"
+        | "access_denied"
+        | "invalid_client"
+        | "invalid_grant"
+        | "unauthorized_client" => tr!(connection.credentials_refused),
+        "CREDENTIALS_UNREADABLE" => tr!(connection.credentials_unreadable),
+        "SETTINGS_REFUSED" => tr!(connection.settings_refused),
+        "DNS_FAILURE" => tr!(connection.dns),
+        "CONNECTION_REFUSED" => tr!(connection.refused),
+        "UNREACHABLE" => tr!(connection.unreachable),
+        "CONNECT_TIMEOUT" | "TIMEOUT" => tr!(connection.slow),
+        "TLS_FAILURE" => tr!(connection.tls),
+        "NO_ANSWER" => tr!(connection.no_answer),
+        "DESTINATION_REFUSED" => tr!(connection.destination),
+        "INVALID_REQUEST" => tr!(connection.request),
+        "HTTP_404" | "HTTP_410" => tr!(connection.missing),
+        "NOT_JSON" => tr!(connection.not_json),
+        "SOURCE_UNCLEAR" => tr!(connection.unclear),
+        "ANSWER_TOO_LARGE" => tr!(connection.too_large),
+        "REJECTED" => tr!(connection.rejected),
+        _ if code.starts_with("HTTP_3") => tr!(connection.redirect),
+        _ if code.starts_with("HTTP_5") => tr!(connection.server_error),
+        _ => tr!(connection.unexpected),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::text;
+
+    const CODES: &[&str] = &[
+        "OK",
+        "REACHED",
+        "CREDENTIALS_REFUSED",
+        "CREDENTIALS_UNREADABLE",
+        "SETTINGS_REFUSED",
+        "DNS_FAILURE",
+        "CONNECTION_REFUSED",
+        "UNREACHABLE",
+        "TIMEOUT",
+        "TLS_FAILURE",
+        "NO_ANSWER",
+        "DESTINATION_REFUSED",
+        "INVALID_REQUEST",
+        "HTTP_302",
+        "HTTP_404",
+        "HTTP_500",
+        "NOT_JSON",
+        "SOURCE_UNCLEAR",
+        "ANSWER_TOO_LARGE",
+        "REJECTED",
+        "HTTP_418",
+    ];
+
+    #[test]
+    fn each_finding_has_words_of_its_own_in_each_language() {
+        let told = text::LANGUAGES.map(|(locale, _)| {
+            text::set_locale(locale);
+            let told: BTreeSet<String> = CODES.iter().map(|code| connection(code)).collect();
+            assert_eq!(told.len(), CODES.len());
+            told
+        });
+        let different: BTreeSet<&String> = told.iter().flatten().collect();
+        assert_eq!(different.len(), CODES.len() * told.len());
+    }
+}
