@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 /// The directories every command works with.
+#[derive(Clone)]
 pub struct Place {
     /// The checkout.
     pub root: PathBuf,

@@ -9,12 +9,14 @@ use std::cell::OnceCell;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
 use crate::faults;
+use crate::frontend;
 use crate::npm;
 use crate::openapi;
 use crate::place::Place;
@@ -81,13 +83,20 @@ enum Part {
 
 /// Runs the parts; the last line printed is `N passed, N failed`.
 pub fn run(options: &Options) -> Result<ExitCode> {
-    let mut session =
-        Session { place: Place::find()?, executables: OnceCell::new(), database: None, seed: options.seed };
+    let mut session = Session {
+        place: Place::find()?,
+        executables: OnceCell::new(),
+        database: None,
+        dashboard: None,
+        seed: options.seed,
+    };
     let mut total = Tally::default();
     let mut lines = Vec::new();
-    for part in Part::value_variants() {
-        if !options.parts.is_empty() && !options.parts.contains(part) {
-            continue;
+    let chosen = |part: &&Part| options.parts.is_empty() || options.parts.contains(part);
+    let browser = Part::value_variants().iter().filter(chosen).any(|part| *part == Part::Browser);
+    for part in Part::value_variants().iter().filter(chosen) {
+        if browser && part.waits() && session.dashboard.is_none() {
+            session.dashboard = Some(frontend::build_beside(&session.place));
         }
         println!("\n── {} ──", part.name());
         let begun = Instant::now();
@@ -117,6 +126,11 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 }
 
 impl Part {
+    /// Tests that mostly wait, for leases that run out and systems that keep silent.
+    fn waits(self) -> bool {
+        matches!(self, Self::Isolation | Self::Worker | Self::Faults | Self::SyncFaults)
+    }
+
     fn name(self) -> String {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
@@ -164,6 +178,8 @@ struct Session {
     place: Place,
     executables: OnceCell<Vec<Executable>>,
     database: Option<Throwaway>,
+    /// The dashboard's build, while other parts run.
+    dashboard: Option<JoinHandle<Result<()>>>,
     seed: Option<u32>,
 }
 
@@ -193,6 +209,9 @@ impl Session {
             }
             Part::Browser => {
                 self.executables()?;
+                if let Some(building) = self.dashboard.take() {
+                    building.join().map_err(|_| anyhow::anyhow!("building the dashboard panicked"))??;
+                }
                 browser::run(&self.place)
             }
             Part::Docs => {

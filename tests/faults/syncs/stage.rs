@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use reqwest::Method;
-use serde_json::json;
-use tests::story::{Caller, Claim, Reply};
+use serde_json::{Value, json};
+use tests::story::{Caller, Claim, Reply, id_of};
 use uuid::Uuid;
 
 use crate::cluster;
@@ -155,11 +155,21 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
+    /// Where a person presses Retry: at the latest sync that failed, since one beside the first may have taken what was left of
+    /// it; at the first one where none is seen to have failed.
+    async fn to_retry(&self) -> anyhow::Result<Uuid> {
+        let begun = self.begun().await?;
+        // While the database is away nobody sees a list.
+        let listed = self.admin().syncs(self.integration).await.unwrap_or_default();
+        let failed = |sync: &&Value| matches!(sync["status"].as_str(), Some("failed" | "retried_failed"));
+        listed.iter().find(failed).map_or(Ok(begun), id_of)
+    }
+
     /// Both administrators press Retry at once, and a sync of everything may be asked for beside them. Returns whether
     /// anything came of it.
     pub async fn press(&self, sync_beside: bool) -> anyhow::Result<bool> {
         let [first, second] = &self.administrators;
-        let sync = self.begun().await?;
+        let sync = self.to_retry().await?;
         let path = format!("/integrations/{}/syncs", self.integration);
         let beside = async {
             if !sync_beside {
