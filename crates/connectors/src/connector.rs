@@ -128,6 +128,9 @@ pub trait Connector: Send + Sync {
     /// nothing. Exactly one word per record, in order. Only where [`asking`] offers it.
     async fn ask(&self, records: &[OutboundRecord]) -> Vec<Asked>;
 
+    /// For how long the system has asked to be left alone, in answers to look-ups, since this was called last.
+    fn heard(&self) -> Option<Duration>;
+
     /// Tries the connection without sending a record.
     async fn test(&self) -> ConnectionTest;
 }

@@ -8,6 +8,7 @@ use domain::violation::{Rule, Violation};
 use reqwest::RequestBuilder;
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
+use url::form_urlencoded::byte_serialize;
 
 use crate::reader::Reader;
 
@@ -112,7 +113,9 @@ impl Credentials {
         for secret in secrets {
             // A header's value may be a scheme and the secret proper, as in `token 1234`.
             let bare = secret.rsplit(' ').next().unwrap_or(secret);
-            for part in [secret.as_str(), bare] {
+            // And as a form carries it to a token service.
+            let in_form: String = byte_serialize(secret.as_bytes()).collect();
+            for part in [secret.as_str(), bare, in_form.as_str()] {
                 if part.len() >= SHORTEST_SCRUBBED {
                     text = text.replace(part, "[credential]");
                 }

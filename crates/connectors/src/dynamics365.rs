@@ -44,6 +44,7 @@
 //! | none, and the answer ends with the first failure: the server stops there | not attempted, `BATCH_STOPPED`: it leaves again at once, unless that failure was transient |
 //! | none otherwise, or parts that cannot be told apart | unknown, `PARTIAL_ANSWER` |
 //! | no parts: 400 or 413 | not attempted, `BATCH_REJECTED`: it leaves again at once, in a smaller request |
+//! | no parts: 5xx with a code that is about one record | unknown: nobody says what became of the others |
 //! | no parts otherwise | by the tables above, all alike |
 //!
 //! # Asking for a record
@@ -64,6 +65,7 @@ mod answers;
 mod batch;
 mod codes;
 mod look_up;
+mod looking;
 mod request;
 #[cfg(test)]
 mod served;
@@ -71,7 +73,7 @@ pub mod settings;
 mod token;
 mod trial;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use domain::asking::Asked;
@@ -82,13 +84,13 @@ use crate::connector::{ConnectionTest, Connector, OutboundRecord, Permanence, Re
 use crate::credentials::{ClientCredentials, Credentials};
 use crate::exchange::{self, Exchange, Trouble};
 use crate::guard::GuardedClient;
+use crate::pacing::Heard;
 use crate::ruling::blank;
 use crate::wording::{self, MAX_ERRORS};
 use answers::{Judge, Verdict};
 #[cfg(feature = "fuzz")]
 pub use batch::read_any_batch;
 use batch::{MAX_ANSWER, Parts};
-use look_up::LookUp;
 use request::Outgoing;
 use settings::Settings;
 use token::Tokens;
@@ -101,6 +103,7 @@ pub struct Dynamics365 {
     client: GuardedClient,
     settings: Settings,
     tokens: Tokens,
+    heard: Heard,
 }
 
 impl Dynamics365 {
@@ -108,7 +111,7 @@ impl Dynamics365 {
     pub fn new(settings: Settings, credentials: ClientCredentials, client: GuardedClient) -> Self {
         let (url, scope) = (settings.token_url.clone(), settings.scope.clone());
         let tokens = Tokens::new(client.clone(), url, scope, credentials);
-        Self { client, settings, tokens }
+        Self { client, settings, tokens, heard: Heard::default() }
     }
 
     /// Sends a request with a token; with another one, once more, if the first is refused. Also says what was shown.
@@ -187,59 +190,6 @@ impl Dynamics365 {
         let (exchange, credentials) = self.exchange(together).await;
         let parts = parts_of(&exchange, sent.len());
         self.judge(&credentials).batch(sent, &exchange, parts.as_ref())
-    }
-
-    /// Looks up the rows that were in the way of records.
-    async fn settle(&self, sent: &[&OutboundRecord], verdicts: Vec<Verdict>) -> Vec<RecordAnswer> {
-        let mut met = Vec::new();
-        for (record, verdict) in sent.iter().zip(&verdicts) {
-            if verdict.to_look_up {
-                met.push(*record);
-            }
-        }
-        let mut said = self.look_up(&met).await.into_iter();
-        let credentials = self.tokens.credentials().ungranted();
-        let judge = self.judge(&credentials);
-        let mut answers = Vec::with_capacity(sent.len());
-        for (record, Verdict { answer, to_look_up }) in sent.iter().zip(verdicts) {
-            let said = if to_look_up { said.next() } else { None };
-            answers.push(match said {
-                Some(said) => judge.looked_up(record, answer, said),
-                None => answer,
-            });
-        }
-        answers
-    }
-
-    /// Looks up the rows of records: in one request, and by themselves those of which its answer says nothing.
-    async fn look_up(&self, records: &[&OutboundRecord]) -> Vec<Asked> {
-        let mut said: Vec<Option<Asked>> = vec![None; records.len()];
-        if records.len() > 1 {
-            let parts: Option<Vec<Outgoing>> =
-                records.iter().map(|record| request::look_up(&self.settings, record)).collect();
-            let together = parts.and_then(|parts| request::together(&self.settings, &parts));
-            let (exchange, credentials) = self.exchange(together).await;
-            let look_up = LookUp { settings: &self.settings, credentials: &credentials };
-            let Some(parts) = parts_of(&exchange, records.len()) else {
-                return vec![look_up.said_of_all(&exchange); records.len()];
-            };
-            for (place, record) in records.iter().enumerate() {
-                let answer = parts.answers.get(place).and_then(Option::as_ref);
-                said[place] = answer.map(|answer| look_up.answered(record.source_record_id, answer));
-            }
-        }
-        let unsaid: Vec<usize> = (0..records.len()).filter(|place| said[*place].is_none()).collect();
-        for place in unsaid {
-            let record = records[place];
-            let (exchange, credentials) = self.exchange(request::look_up(&self.settings, record)).await;
-            let look_up = LookUp { settings: &self.settings, credentials: &credentials };
-            said[place] = Some(look_up.said(record.source_record_id, &exchange));
-            if !matches!(exchange, Exchange::Answered(_)) {
-                // Who does not answer once is not asked a thousand times.
-                return said.into_iter().map(|said| said.unwrap_or_else(|| look_up.incomplete())).collect();
-            }
-        }
-        said.into_iter().flatten().collect()
     }
 
     fn judge<'a>(&'a self, credentials: &'a Credentials) -> Judge<'a> {
@@ -329,6 +279,10 @@ impl Connector for Dynamics365 {
             rest = others;
         }
         said
+    }
+
+    fn heard(&self) -> Option<Duration> {
+        self.heard.take()
     }
 
     async fn test(&self) -> ConnectionTest {

@@ -27,6 +27,16 @@ pub(crate) enum Exchange {
     NoAnswer(Trouble),
 }
 
+impl Exchange {
+    /// For how long the system asks to be left alone.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Answered(answer) => answer.retry_after,
+            Self::NeverLeft(_) | Self::NoAnswer(_) => None,
+        }
+    }
+}
+
 /// Why there is no answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Trouble {

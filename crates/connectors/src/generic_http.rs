@@ -69,7 +69,7 @@ pub mod look_up;
 mod results;
 pub mod settings;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use domain::asking::Asked;
@@ -84,6 +84,7 @@ use crate::credentials::Credentials;
 use crate::error_shapes::SentBody;
 use crate::exchange::{self, Exchange, Trouble};
 use crate::guard::GuardedClient;
+use crate::pacing::Heard;
 use answers::Judge;
 use settings::{ID_PLACEHOLDER, Settings, TYPE_PLACEHOLDER};
 
@@ -93,6 +94,7 @@ pub struct GenericHttp {
     settings: Settings,
     credentials: Credentials,
     headers: HeaderMap,
+    heard: Heard,
 }
 
 impl GenericHttp {
@@ -104,7 +106,7 @@ impl GenericHttp {
         for (name, value) in &settings.headers {
             headers.insert(name.clone(), value.clone());
         }
-        Self { client, settings, credentials, headers }
+        Self { client, settings, credentials, headers, heard: Heard::default() }
     }
 
     async fn send_one_request(&self, records: &[OutboundRecord]) -> Vec<RecordAnswer> {
@@ -220,12 +222,17 @@ impl Connector for GenericHttp {
             said.push(match &self.settings.look_up {
                 Some(look_up) => {
                     let exchange = self.read(reqwest::Method::GET, filled(&look_up.url, record)).await;
+                    self.heard.note(exchange.retry_after());
                     look_up::judge(look_up, record.source_record_id, &exchange, &self.credentials)
                 }
                 None => look_up::not_offered(),
             });
         }
         said
+    }
+
+    fn heard(&self) -> Option<Duration> {
+        self.heard.take()
     }
 
     async fn test(&self) -> ConnectionTest {

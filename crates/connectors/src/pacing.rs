@@ -1,5 +1,6 @@
 //! What answers say of the external system itself, and how fast an integration's settings let requests leave.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -53,16 +54,36 @@ pub fn verdict(answers: &[RecordAnswer]) -> Option<Verdict> {
     Some(Verdict { standing, retry_after })
 }
 
-/// What a look-up says of the system.
-pub fn verdict_of_asking(said: &[Asked]) -> Option<Verdict> {
+/// For how long a system has asked to be left alone in answers that say nothing of it where they are handed on.
+#[derive(Debug, Default)]
+pub(crate) struct Heard(Mutex<Option<Duration>>);
+
+impl Heard {
+    /// Remembers what an answer asks for.
+    pub(crate) fn note(&self, wait: Option<Duration>) {
+        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *heard = (*heard).max(wait);
+    }
+
+    /// The longest wait since this was called last.
+    pub(crate) fn take(&self) -> Option<Duration> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// What a look-up says of the system, which has asked to be left alone for so long.
+pub fn verdict_of_asking(said: &[Asked], heard: Option<Duration>) -> Option<Verdict> {
     let standing = said.iter().map(|asked| match asked {
         Asked::Unclear(error) if NOBODY.contains(&error.code.as_str()) => Standing::Outage,
         Asked::Unclear(error) if error.code == "HTTP_429" || is_throttling_code(&error.code) => Standing::Throttled,
         _ => Standing::Answered,
     });
-    standing
-        .max_by_key(|standing| *standing == Standing::Answered)
-        .map(|standing| Verdict { standing, retry_after: None })
+    let standing = match standing.max_by_key(|standing| *standing == Standing::Answered)? {
+        // Who says when to come back is there.
+        Standing::Outage if heard.is_some() => Standing::Throttled,
+        standing => standing,
+    };
+    Some(Verdict { standing, retry_after: heard })
 }
 
 fn standing(answer: &RecordAnswer) -> Option<Standing> {
@@ -175,7 +196,7 @@ mod tests {
     #[test]
     fn a_look_up_says_so_too() {
         let unclear = |code: &str| Asked::Unclear(RecordError { code: code.to_owned(), ..RecordError::default() });
-        let standing = |said: &[Asked]| verdict_of_asking(said).map(|verdict| verdict.standing);
+        let standing = |said: &[Asked]| verdict_of_asking(said, None).map(|verdict| verdict.standing);
         assert_eq!(standing(&[unclear("TIMEOUT")]), Some(Standing::Outage));
         for code in ["HTTP_429", "0x80072322", "BAD_REQUEST.BURST_RATE_LIMIT_REACHED"] {
             assert_eq!(standing(&[unclear(code)]), Some(Standing::Throttled), "{code}");
@@ -183,5 +204,18 @@ mod tests {
         assert_eq!(standing(&[unclear("NOT_JSON")]), Some(Standing::Answered));
         assert_eq!(standing(&[unclear("TIMEOUT"), Asked::Absent]), Some(Standing::Answered));
         assert_eq!(standing(&[]), None);
+        let wait = Some(Duration::from_secs(7));
+        let expected = Verdict { standing: Standing::Throttled, retry_after: wait };
+        assert_eq!(verdict_of_asking(&[unclear("HTTP_503")], wait), Some(expected));
+    }
+
+    #[test]
+    fn the_longest_wait_is_heard_once() {
+        let heard = Heard::default();
+        for wait in [None, Some(3), Some(7), None, Some(5)] {
+            heard.note(wait.map(Duration::from_secs));
+        }
+        assert_eq!(heard.take(), Some(Duration::from_secs(7)));
+        assert_eq!(heard.take(), None);
     }
 }

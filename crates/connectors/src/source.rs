@@ -87,6 +87,15 @@ pub struct SourceTrouble {
     pub message: String,
 }
 
+impl SourceTrouble {
+    /// Whether nobody was there, or nobody had an answer in time: the next record would fare no better.
+    pub fn is_silence(&self) -> bool {
+        const SILENCE: &[&str] =
+            &["CONNECTION_REFUSED", "CONNECT_TIMEOUT", "DNS_FAILURE", "TIMEOUT", "TLS_FAILURE", "UNREACHABLE"];
+        SILENCE.contains(&self.code.as_str())
+    }
+}
+
 /// What came of fetching a record.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fetched {

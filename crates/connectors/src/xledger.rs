@@ -52,7 +52,7 @@ mod mutation;
 mod schema;
 pub mod settings;
 
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use domain::asking::Asked;
@@ -66,6 +66,7 @@ use crate::connector::{ConnectionTest, Connector, OutboundRecord, Permanence, Re
 use crate::credentials::Credentials;
 use crate::exchange::{self, Answer, Exchange};
 use crate::guard::GuardedClient;
+use crate::pacing::Heard;
 use crate::ruling::blank;
 use crate::wording::{self, MAX_ERRORS, status_words};
 use answers::Judge;
@@ -80,6 +81,7 @@ pub struct Xledger {
     settings: Settings,
     credentials: Credentials,
     headers: HeaderMap,
+    heard: Heard,
 }
 
 impl Xledger {
@@ -88,7 +90,7 @@ impl Xledger {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Self { client, settings, credentials, headers }
+        Self { client, settings, credentials, headers, heard: Heard::default() }
     }
 
     async fn post(&self, body: &Value) -> Exchange {
@@ -138,6 +140,7 @@ impl Xledger {
         }
         let wanted: Vec<Vec<String>> = records.iter().map(|record| self.identifiers(record)).collect();
         let exchange = self.post(&look_up::items_query(mutation, &wanted)).await;
+        self.hear(&exchange);
         let there = match look_up.items(&exchange, &wanted) {
             Ok(there) => there,
             Err(unclear) => return vec![Asked::Unclear(unclear); records.len()],
@@ -146,6 +149,7 @@ impl Xledger {
         let refusable_for = self.settings.refusable_for();
         if let Some(query) = refusable_for.and_then(|_| look_up::errors_query(&there)) {
             let exchange = self.post(&query).await;
+            self.hear(&exchange);
             failed = match look_up.errors(&exchange, &there) {
                 Ok(failed) => failed,
                 Err(unclear) => return vec![Asked::Unclear(unclear); records.len()],
@@ -153,6 +157,15 @@ impl Xledger {
         }
         let said = wanted.iter().map(|lines| look_up.said(lines, &there, &failed, refusable_for));
         said.zip(records).map(|(said, record)| self.without_personal(said, record)).collect()
+    }
+
+    /// Remembers for how long the system asks to be left alone: by a header, or by a complaint.
+    fn hear(&self, exchange: &Exchange) {
+        let Exchange::Answered(answer) = exchange else { return };
+        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let complaints = complaints::read(&body, SystemTime::now().into());
+        let said: Option<Duration> = complaints.iter().filter_map(|complaint| complaint.wait).max();
+        self.heard.note(answer.retry_after.max(said));
     }
 
     /// What the lines of a record are found by.
@@ -234,6 +247,10 @@ impl Connector for Xledger {
             said.extend(self.look_up(&batch).await);
         }
         said
+    }
+
+    fn heard(&self) -> Option<Duration> {
+        self.heard.take()
     }
 
     async fn test(&self) -> ConnectionTest {

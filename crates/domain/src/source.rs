@@ -9,5 +9,7 @@ pub const SOURCE_UNAVAILABLE: &str = "SOURCE_UNAVAILABLE";
 pub const CHANGED_AFTER_DELIVERY: &str = "CHANGED_AFTER_DELIVERY";
 /// Warning code of items of a source whose id is no UUID.
 pub const SOURCE_ID_NOT_UUID: &str = "SOURCE_ID_NOT_UUID";
+/// Warning code of items of a source that have the id of another one in the same part of its list, and say something else.
+pub const SOURCE_ID_REPEATED: &str = "SOURCE_ID_REPEATED";
 /// Warning code of items of a source that hold nothing to be sent.
 pub const SOURCE_RECORD_INVALID: &str = "SOURCE_RECORD_INVALID";

@@ -253,7 +253,8 @@ pub async fn update(tx: &mut OrgTx, config: &IntegrationConfig, read_version: i6
     Ok(done.rows_affected() == 1)
 }
 
-/// Notes when an integration's source was read from end to end, unless its settings or credentials have changed since.
+/// Notes when an integration's source was read from end to end, unless its settings or credentials have changed since. An
+/// earlier moment than the one that is known takes its place, too: a clock was set back, and what is read twice is no harm.
 pub async fn note_source_read(
     tx: &mut OrgTx,
     config: &IntegrationConfig,
@@ -262,7 +263,7 @@ pub async fn note_source_read(
     let organization_id = tx.organization_id();
     sqlx::query(
         "
-        UPDATE integration_configs SET source_read_at = greatest(source_read_at, $5)
+        UPDATE integration_configs SET source_read_at = $5
         WHERE organization_id = $1 AND id = $2 AND settings = $3 AND credentials_mark IS NOT DISTINCT FROM $4
         ",
     )

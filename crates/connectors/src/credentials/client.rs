@@ -85,6 +85,9 @@ mod tests {
         assert!(!format!("{granted:?}").contains("t0ken") && !format!("{granted:?}").contains("s3cret"));
         assert_eq!(granted.scrub("Bearer t0ken-text for s3cret-text"), "Bearer [credential] for [credential]");
         assert_eq!(client.ungranted().scrub("s3cret-text?"), "[credential]?");
+        let value = json!({ "type": "client_credentials", "client_id": "sync", "client_secret": "s3cret~+text" });
+        let client = parsed(Some(&value)).unwrap();
+        assert_eq!(client.ungranted().scrub("secret=s3cret%7E%2Btext&scope=x"), "secret=[credential]&scope=x");
     }
 
     #[test]

@@ -108,6 +108,13 @@ impl Judge<'_> {
             return self.unexpected(answer);
         }
         let Verdict { answer: mut refused, .. } = self.refused(record, answer);
+        // What is wrong with one record says nothing of the others, some of which may have been done before.
+        let is_about_one = refused.certainty == Certainty::NotTaken && refused.permanence == Permanence::Permanent;
+        if count > 1 && is_about_one && answer.status >= 500 && !matches!(answer.status, 501 | 505) {
+            refused.outcome = RecordOutcome::Unknown;
+            refused.certainty = Certainty::Open;
+            refused.permanence = Permanence::Unknown;
+        }
         if refused.certainty == Certainty::NotTaken && count > 1 && matches!(answer.status, 400 | 413) {
             // Nobody says because of which record.
             let message = "The system refused the whole request, and didn't say because of which record.";
@@ -200,6 +207,8 @@ impl Judge<'_> {
                 let mut doubted = self.with_first(refused, &error.code, &error.message);
                 doubted.outcome = RecordOutcome::Unknown;
                 doubted.certainty = Certainty::Open;
+                // What the look-up did not say today it may say tomorrow.
+                doubted.permanence = Permanence::Transient;
                 doubted
             }
             // Another row has a value that only one may have.

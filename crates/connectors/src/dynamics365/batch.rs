@@ -2,7 +2,8 @@
 //!
 //! A part that is taken for another record's would be the worst of errors. So the parts are taken in the order of the
 //! operations, as OData has it, or by the ids that they were given; where the two contradict one another, or there are
-//! more than there were operations, nothing is believed.
+//! more than there were operations, nothing is believed. Nor is the order where parts are missing although nothing was
+//! cut off and nobody stopped: nobody knows which.
 
 use std::fmt::Write as _;
 
@@ -61,23 +62,29 @@ pub(super) struct Parts {
 pub(super) fn read(answer: &Answer, operations: usize) -> Option<Parts> {
     let boundary = boundary(answer.content_type.as_deref()?)?;
     let (raw, is_closed) = split(&answer.body, &boundary);
+    let nothing = || Parts { answers: vec![None; operations], stopped_at: None };
     let mut answers = vec![None; operations];
     let mut taken = vec![false; operations];
+    let mut by_order = false;
     for (order, raw) in raw.iter().enumerate() {
         let part = part(raw);
+        by_order |= part.id.is_none();
         let place = match &part.id {
             Some(id) => id.parse::<usize>().ok().and_then(|id| id.checked_sub(1)),
             None => Some(order),
         };
         let Some(place) = place.filter(|place| taken.get(*place) == Some(&false)) else {
             // Nobody can say whose the parts are.
-            return Some(Parts { answers: vec![None; operations], stopped_at: None });
+            return Some(nothing());
         };
         taken[place] = true;
         answers[place] = part.answer;
     }
     let is_whole = is_closed && answer.completeness == Completeness::Whole;
     let stopped_at = is_whole.then(|| stopped_at(&answers, raw.len())).flatten();
+    if is_whole && by_order && raw.len() < operations && stopped_at.is_none() {
+        return Some(nothing());
+    }
     Some(Parts { answers, stopped_at })
 }
 

@@ -68,13 +68,15 @@ impl Settings {
     pub fn asking(&self) -> Asking {
         let Self { root, key_attribute, mapping, .. } = self;
         let set = mapping.entity();
-        let target = format!("{root}\n{set}\n{key_attribute}");
         let (by, settled) = match self.write {
             Write::Create => ("if-none-match", Some(self.settled())),
             // What was done already is done again, and changes nothing. That a row is there says nothing: it may have
             // been there before.
             Write::Upsert | Write::Update => ("overwritten", None),
         };
+        // What may have been changed is not looked up either once rows are only created: what is found may be the row
+        // as it was before.
+        let target = format!("{root}\n{set}\n{key_attribute}\n{by}");
         // A repetition is refused where the row is there, for as long as it is. Yet once a look-up would be believed
         // whatever it says, it is the better question: of a record that is refused now, it also says that it is not
         // there.

@@ -239,6 +239,28 @@ async fn a_system_that_does_not_answer_is_not_asked_on_and_on() {
 }
 
 #[tokio::test]
+async fn a_system_that_wants_to_be_left_alone_is_not_asked_on_and_on() {
+    for status in ["429 Too Many Requests", "503 Service Unavailable"] {
+        let served = environment(move |request| match request {
+            post if post.starts_with("POST ") => parts(&[]),
+            get if get.starts_with("GET ") => response(status, "Retry-After: 7\r\n", ""),
+            _ => refused("412 Precondition Failed", "0x80060892"),
+        })
+        .await;
+        let connector = connector(&served, &json!({ "batch_size": 10 }));
+        let said = connector.ask(&[record(1), record(2), record(3)]).await;
+        assert!(said.iter().all(|said| matches!(said, Asked::Unclear(_))), "{said:?}");
+        assert_eq!((said.len(), served.requests().len()), (3, 3), "{status}: a token, the batch, and one alone");
+        let wait = Some(Duration::from_secs(7));
+        assert_eq!((connector.heard(), connector.heard()), (wait, None), "{status}");
+        // What is said to a look-up by the way is told with the record that it was for.
+        let answer = connector.send(&[record(1)]).await.remove(0);
+        assert_eq!((short(&answer).as_str(), answer.retry_after), ("failed 0x80060892", wait), "{status}");
+        assert_eq!(connector.heard(), None, "{status}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_too_much_for_one_request_leaves_in_several() {
     let served = environment(|_| made()).await;
     let connector = connector(&served, &json!({ "batch_size": 3 }));

@@ -158,7 +158,7 @@ impl Tokens {
         let known = REFUSALS.iter().find(|refusal| refusal.error == text("error"));
         let (code, plain, permanence) = match known {
             Some(refusal) => (refusal.error, refusal.plain, refusal.permanence),
-            None if status == 429 || !(300..500).contains(&status) => {
+            None if matches!(status, 408 | 425 | 429) || !(300..500).contains(&status) => {
                 ("TOKEN_SERVICE_FAILED", "The token service is away or busy.", Permanence::Transient)
             }
             None => ("TOKEN_REFUSED", "The token service gave no token.", Permanence::Permanent),

@@ -7,14 +7,17 @@ use super::*;
 
 /// The fixtures that are taken from a real framework, by `tests/peers/capture.mjs`. The others are written after the
 /// documentation of systems that nobody can run here.
-const CAPTURED: [(&str, &[&str]); 4] = [
+const CAPTURED: [(&str, &[&str]); 7] = [
     ("Django REST framework", &["drf_array", "drf_batch", "drf_non_field", "drf_single"]),
-    ("FastAPI", &["fastapi_array", "fastapi_batch", "fastapi_single"]),
+    ("FastAPI", &["fastapi_array", "fastapi_batch", "fastapi_not_found", "fastapi_single"]),
     (
         "drf-standardized-errors",
         &["drf_standardized_array", "drf_standardized_batch", "drf_standardized_non_field", "drf_standardized_single"],
     ),
     ("fe-mockserver-core", &["odata_details", "odata_single"]),
+    ("graphql-yoga", &["yoga_coercion", "yoga_scalar", "yoga_scope", "yoga_value"]),
+    ("oauth2-mock-server", &["mock_grant"]),
+    ("oidc-provider", &["oidc_secret"]),
 ];
 
 /// One body as a real system wrote it, what had been sent, and what must be understood.

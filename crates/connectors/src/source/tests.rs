@@ -23,6 +23,17 @@ fn refused(settings: &Value, credentials: &Value) -> Vec<String> {
 }
 
 #[test]
+fn only_where_nobody_is_there_the_next_record_fares_no_better() {
+    let is_silence = |code: &str| SourceTrouble { code: code.to_owned(), message: "no".to_owned() }.is_silence();
+    for code in ["CONNECTION_REFUSED", "TIMEOUT", "DNS_FAILURE"] {
+        assert!(is_silence(code), "{code}");
+    }
+    for code in ["SOURCE_UNCLEAR", "HTTP_500", "CREDENTIALS_REFUSED", "NOT_JSON", "NO_ANSWER"] {
+        assert!(!is_silence(code), "{code}");
+    }
+}
+
+#[test]
 fn a_source_stands_beside_what_its_records_go_to() {
     assert_eq!(refused(&settings(&source()), &Value::Null), Vec::<String>::new());
     let without = json!({ "url": "https://books.example/claims" });

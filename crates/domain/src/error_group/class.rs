@@ -64,7 +64,7 @@ const DATAVERSE: [(&str, ErrorClass); 14] = [
 ];
 
 /// Codes of Syncwatch's own, whose words would lead astray.
-const OWN: [(&str, ErrorClass); 25] = [
+const OWN: [(&str, ErrorClass); 26] = [
     ("timeout", ErrorClass::Outage),
     ("no_answer", ErrorClass::Outage),
     ("connect_timeout", ErrorClass::Outage),
@@ -78,6 +78,7 @@ const OWN: [(&str, ErrorClass); 25] = [
     ("partial_answer", ErrorClass::Outage),
     ("unexpected_answer", ErrorClass::Outage),
     ("token_service_failed", ErrorClass::Outage),
+    ("server_error", ErrorClass::Outage),
     ("token_too_late", ErrorClass::Outage),
     ("system_unavailable", ErrorClass::Outage),
     ("system_busy", ErrorClass::Throttled),

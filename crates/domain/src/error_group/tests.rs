@@ -133,6 +133,7 @@ fn syncwatchs_own_codes_tell_the_class() {
         ("RESULTS_MISSING", ErrorClass::Outage),
         ("PARTIAL_ANSWER", ErrorClass::Outage),
         ("TOKEN_SERVICE_FAILED", ErrorClass::Outage),
+        ("server_error", ErrorClass::Outage),
         ("SYSTEM_UNAVAILABLE", ErrorClass::Outage),
         ("SYSTEM_BUSY", ErrorClass::Throttled),
         ("SOURCE_UNAVAILABLE", ErrorClass::Outage),

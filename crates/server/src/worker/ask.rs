@@ -155,7 +155,7 @@ async fn ask(with: &Dispatch<'_>, pace: &Pace, doubtful: Vec<Doubtful>) -> Vec<A
                 let records: Vec<OutboundRecord> = some.iter().map(|doubtful| doubtful.record.clone()).collect();
                 let said = connector.ask(&records).await;
                 drop(permit);
-                let verdict = connectors::verdict_of_asking(&said);
+                let verdict = connectors::verdict_of_asking(&said, connector.heard());
                 let answered = some.into_iter().zip(said);
                 (verdict, answered.map(|(doubtful, said)| Answered { doubtful, asked_at, said }).collect())
             });

@@ -4,15 +4,16 @@
 //! as ever. A record that its source no longer has, or that could not be read, is held back, since what is staged of it may
 //! be outdated.
 
+mod belief;
 mod held;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use connectors::{Cursor, Fetched, Page, Source, SourceRecord, Unusable};
 use domain::payload::payload_hash;
-use domain::source::{CHANGED_AFTER_DELIVERY, SOURCE_ID_NOT_UUID, SOURCE_RECORD_INVALID};
+use domain::source::{CHANGED_AFTER_DELIVERY, SOURCE_ID_NOT_UUID, SOURCE_ID_REPEATED, SOURCE_RECORD_INVALID};
 use domain::sync_log::SyncWarning;
 use store::OrgTx;
 use store::integrations::SealedBytes;
@@ -25,6 +26,7 @@ use super::sync::DATABASE_PAUSE;
 use crate::http::problem::Chain;
 use crate::ledger::{Claimed, LedgerError, ReadRecord, Reading, staging_context};
 use crate::state::AppState;
+use belief::{are_all_gone, repeated, since};
 use held::Held;
 pub(super) use held::hold_back;
 
@@ -32,9 +34,9 @@ pub(super) use held::hold_back;
 const STAGED_AT_ONCE: usize = 100;
 /// Most parts of a list. One that goes on and on would keep its sync from ever sending anything.
 const MOST_PAGES: usize = 1_000;
-/// What changed so shortly before the source was read last is read once more: clocks differ, and a change may become visible
-/// later than it says.
-const OVERLAP: TimeDelta = TimeDelta::minutes(10);
+/// Records in a row that nobody answers for before the others are not asked for any more: of a source that is away, each of
+/// thousands would keep its sync waiting for as long as a request may take.
+const MOST_UNANSWERED: usize = 20;
 
 /// What was read.
 #[derive(Debug, Default)]
@@ -65,6 +67,7 @@ struct Reader<'a> {
     shutdown: &'a CancellationToken,
     seen: HashSet<RecordKey>,
     unusable: Unusable,
+    repeated: u64,
     changed_after_delivery: u64,
     held: HashMap<RecordKey, Held>,
 }
@@ -86,6 +89,7 @@ pub(super) async fn read(
         shutdown,
         seen: HashSet::new(),
         unusable: Unusable::default(),
+        repeated: 0,
         changed_after_delivery: 0,
         held: HashMap::new(),
     };
@@ -101,6 +105,13 @@ pub(super) async fn read(
             let asked_and_sent: Vec<RecordKey> =
                 reader.claimed.records.iter().chain(&reader.claimed.asked).cloned().collect();
             reader.fetch_all(&asked_and_sent).await?;
+            if are_all_gone(&asked_and_sent, reader.source.record_type(), &reader.held) {
+                let why = "It says of each of the records that there is none, which is not believed of so many: \
+                           the address of single records may have changed. Mark those that are gone as handled.";
+                for held in reader.held.values_mut() {
+                    *held = Held::Unreadable(why.to_owned());
+                }
+            }
             None
         }
     };
@@ -126,8 +137,9 @@ impl Reader<'_> {
             };
         }
         let begun = self.state.clock.now();
-        let since = self.claimed.config.source_read_at.map(|read_at| read_at - OVERLAP);
+        let since = since(self.claimed.config.source_read_at, begun);
         let mut after: Option<Cursor> = None;
+        let mut parts: HashSet<Cursor> = HashSet::new();
         for _ in 0..MOST_PAGES {
             let page: Page = tokio::select! {
                 page = self.source.list(since, after.as_ref()) => page.map_err(|trouble| {
@@ -140,8 +152,13 @@ impl Reader<'_> {
             self.unusable.without_payload += page.unusable.without_payload;
             self.stage(page.records).await?;
             after = page.next;
-            if after.is_none() {
-                return self.note_read(begun).await;
+            match &after {
+                None => return self.note_read(begun).await,
+                Some(next) if !parts.insert(next.clone()) => {
+                    let why = "The source could not be read: its list leads back to a part that was read before.";
+                    return Err(Unread::Failed(why.to_owned()));
+                }
+                Some(_) => {}
             }
         }
         Err(Unread::Failed(format!("The source could not be read: its list has more than {MOST_PAGES} parts.")))
@@ -195,6 +212,7 @@ impl Reader<'_> {
         let slots = self.source.concurrency().max(1);
         let mut under_way: JoinSet<(RecordKey, Fetched)> = JoinSet::new();
         let mut found = Vec::new();
+        let mut unanswered = 0;
         loop {
             while under_way.len() < slots
                 && let Some(key) = waiting.pop()
@@ -210,12 +228,20 @@ impl Reader<'_> {
                 () = self.shutdown.cancelled() => return Err(Unread::Stopped),
                 () = self.lease.lost() => return Err(Unread::LeaseLost),
             };
+            if let Some(Ok((_, fetched))) = &next {
+                let is_silent = matches!(fetched, Fetched::Unreadable(trouble) if trouble.is_silence());
+                unanswered = if is_silent { unanswered + 1 } else { 0 };
+            }
             match next {
                 Some(Ok((_, Fetched::Found(record)))) => found.push(record),
                 Some(Ok((key, Fetched::Gone))) => {
                     self.held.insert(key, Held::Gone);
                 }
                 Some(Ok((key, Fetched::Unreadable(trouble)))) => {
+                    if unanswered >= MOST_UNANSWERED {
+                        let why = Held::Unreadable(trouble.message.clone());
+                        self.held.extend(waiting.drain(..).map(|key| (key, why.clone())));
+                    }
                     self.held.insert(key, Held::Unreadable(trouble.message));
                 }
                 // A task that broke off has said nothing: its record was not read, and is found missing below.
@@ -243,6 +269,7 @@ impl Reader<'_> {
     /// Stages what was read, in the order of its ids: two attempts that stage the same records never wait for each other.
     async fn stage(&mut self, mut records: Vec<SourceRecord>) -> Result<(), Unread> {
         records.sort_by_key(|record| record.id);
+        self.repeated += repeated(&records);
         for some in records.chunks(STAGED_AT_ONCE) {
             let read = self.sealed(some).map_err(|error| {
                 tracing::error!(sync_id = %self.claimed.sync.id, error = %error, "read records could not be sealed");
@@ -316,6 +343,7 @@ impl Reader<'_> {
             (self.changed_after_delivery, CHANGED_AFTER_DELIVERY, "changed at their source after they had arrived"),
             (self.unusable.without_id, SOURCE_ID_NOT_UUID, "have an id at their source that is no UUID"),
             (self.unusable.without_payload, SOURCE_RECORD_INVALID, "hold nothing at their source that could be sent"),
+            (self.repeated, SOURCE_ID_REPEATED, "have the id of another one in their source's list"),
         ];
         let said = |(number, code, what): (u64, &str, &str)| SyncWarning {
             code: code.to_owned(),

@@ -173,6 +173,7 @@ fn whose_row_it_is_decides() {
         let exchange = Exchange::Answered(coded(412, "0x80060892", "exists"));
         let settled = judge.looked_up(&record, judge.single(&record, &exchange).answer, said.clone());
         assert_eq!(short(&settled), expected, "{in_doubt} {said:?}");
+        assert_eq!(settled.permanence == Permanence::Permanent, settled.outcome == Failed, "a doubt is not for good");
         assert_eq!((settled.certainty, settled.external_reference_id.as_deref()), (certainty, reference));
         assert_eq!(settled.errors.is_empty(), settled.outcome == Succeeded);
     }
@@ -234,6 +235,10 @@ fn a_batch_that_is_refused_as_a_whole_leaves_again_in_smaller_ones() {
     assert_eq!(shorts(answer(401, ""), 2), ["failed HTTP_401", "failed HTTP_401"]);
     assert_eq!(shorts(coded(429, "0x80072322", "slower"), 2), ["failed 0x80072322", "failed 0x80072322"]);
     assert_eq!(shorts(answer(502, "<html>"), 2), ["unknown HTTP_502", "unknown HTTP_502"]);
+    // One of them may be a duplicate; what became of the other before that, nobody says.
+    assert_eq!(shorts(coded(500, "0x80040333", "exists"), 2), ["unknown 0x80040333", "unknown 0x80040333"]);
+    assert_eq!(shorts(coded(500, "0x80040333", "exists"), 1), ["failed 0x80040333"]);
+    assert_eq!(shorts(coded(503, "0x80072326", "slower"), 2), ["failed 0x80072326", "failed 0x80072326"]);
     assert_eq!(shorts(answer(200, "<html>"), 2), ["unknown UNEXPECTED_ANSWER", "unknown UNEXPECTED_ANSWER"]);
     // Two records of a batch that was answered without parts have surely not both been refused for the same row.
     assert_eq!(shorts(answer(412, ""), 2), ["failed HTTP_412", "failed HTTP_412"]);

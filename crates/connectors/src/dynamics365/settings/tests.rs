@@ -124,6 +124,10 @@ fn another_place_is_another_target() {
         assert_ne!(target(&with(name, json!(value))), own, "{name}");
     }
     assert_eq!(target(&with("concurrency", json!(9))), own);
+    // A row that may have been changed may have been there before: that it is there would say nothing of the change.
+    let changed = target(&with("write", json!("update")));
+    assert_ne!(changed, own);
+    assert_eq!(target(&with("write", json!("upsert"))), changed);
 }
 
 #[test]

@@ -87,6 +87,7 @@ async fn every_refusal_has_a_code_and_words() {
         ),
         (response("503 Service Unavailable", "", "<html>"), "TOKEN_SERVICE_FAILED", transient),
         (response("429 Too Many Requests", "Retry-After: 5\r\n", ""), "TOKEN_SERVICE_FAILED", transient),
+        (response("408 Request Timeout", "", ""), "TOKEN_SERVICE_FAILED", transient),
         (response("302 Found", "Location: http://127.0.0.1:1/\r\n", ""), "TOKEN_REFUSED", permanent),
         (response("200 OK", "Content-Type: text/html\r\n", "<html>"), "NO_TOKEN", permanent),
         (json_response("200 OK", &json!({ "access_token": "a b", "token_type": "Bearer" })), "NO_TOKEN", permanent),
