@@ -339,7 +339,8 @@ async fn a_stop_while_it_is_asked_leaves_the_doubt() -> anyhow::Result<()> {
     scene.end().await;
     scene.start_again().await?;
     assert_eq!(scene.admin.sync(sync).await?["error_code"], "WORKER_STOPPED");
-    assert_eq!(said(&scene, sync, &claim).await?, ["not_attempted", "", "unknown"]);
+    assert_eq!(said(&scene, sync, &claim).await?, ["unknown", "", "unknown"]);
+    assert_eq!(scene.admin.attempts(sync).await?[1]["records_unknown"], 1);
     assert_eq!(preview(&scene, sync).await?, (0, 1, 0));
     assert!(system.is_quiet(), "nothing was sent");
     scene.stop().await;

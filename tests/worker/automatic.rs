@@ -146,6 +146,26 @@ async fn a_doubt_is_asked_for_and_ends() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn what_a_tolerated_failure_has_left_is_asked_for_too() -> anyhow::Result<()> {
+    let mut scene = scene(Duration::minutes(10)).await?;
+    let books = Books::fastapi().await?;
+    let settings = json!({ "url": books.url("/claims"), "concurrency": 1, "idempotency_header": "Idempotency-Key" });
+    let integration = scene.admin.connect(settings, json!({ "partial_failure": "warning" })).await?;
+    scene.admin.stage_all(integration, &Claim::many(2)).await?;
+    books
+        .behave(Behaviour { status: Some(502), book_first: Some(true), times: Some(1), ..Behaviour::default() })
+        .await?;
+    let sync = scene.admin.run(integration).await?;
+    assert_eq!((&sync["status"], counts(&sync)), (&json!("success"), (2, 1, 0)), "{sync}");
+    let sync = due(&mut scene, &sync).await?;
+    assert_eq!((&sync["status"], counts(&sync)), (&json!("retried_success"), (2, 2, 0)), "{sync}");
+    let log = books.log().await?;
+    assert_eq!((log.accepted, log.duplicates), (2, 0));
+    scene.stop().await;
+    Ok(())
+}
+
+#[tokio::test]
 async fn where_only_a_person_can_decide_nothing_is_tried() -> anyhow::Result<()> {
     let scene = scene(Duration::minutes(10)).await?;
     let books = Books::fastapi().await?;

@@ -287,6 +287,54 @@ async fn syncs_to_one_system_share_its_requests_at_once() -> anyhow::Result<()> 
 }
 
 #[tokio::test]
+async fn one_request_at_once_is_not_kept_out_by_many() -> anyhow::Result<()> {
+    const MANY: usize = 30;
+    let scene = Scene::start().await?;
+    let mut system = Held::start().await?;
+    let mut syncs = Vec::new();
+    let mut under_way = Vec::new();
+    for (path, concurrency, records) in [("/claims", 3, MANY), ("/members", 1, 1)] {
+        let settings = json!({ "url": system.url(path), "timeout_ms": 120_000, "concurrency": concurrency });
+        let integration = scene.admin.connect(settings, json!({})).await?;
+        scene.admin.stage_all(integration, &Claim::many(records)).await?;
+        let sync = scene.admin.trigger(integration).await?;
+        until("the sync is under way", async || {
+            Ok((scene.admin.sync(sync).await?["status"] == "in_progress").then_some(()))
+        })
+        .await?;
+        syncs.push(sync);
+        while under_way.len() < 3 {
+            under_way.push(system.request().await?);
+        }
+    }
+    let mut of_many = under_way.len();
+    loop {
+        under_way.remove(0).answer(taken());
+        let next = system.request().await?;
+        let is_the_one = next.contains("/members");
+        under_way.push(next);
+        if is_the_one {
+            break;
+        }
+        of_many += 1;
+        assert!(of_many < MANY, "it left after all the others");
+    }
+    assert!(system.is_quiet(), "three at once and no more");
+    while let Some(request) = under_way.pop() {
+        request.answer(taken());
+        if of_many < MANY {
+            under_way.push(system.request().await?);
+            of_many += 1;
+        }
+    }
+    for sync in syncs {
+        assert_eq!(scene.admin.finished(sync).await?["status"], "success");
+    }
+    scene.stop().await;
+    Ok(())
+}
+
+#[tokio::test]
 async fn who_is_told_to_stop_while_a_system_is_waited_for_leaves_no_doubt() -> anyhow::Result<()> {
     let mut scene = Scene::start().await?;
     let mut system = Held::start().await?;

@@ -82,6 +82,23 @@ pub struct RecordAnswer {
     pub again: bool,
 }
 
+/// What came of looking records up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LookedUp {
+    /// Exactly one word per record, in order.
+    pub said: Vec<Asked>,
+    /// How long the external system asks to be left alone, at most an hour.
+    pub retry_after: Option<Duration>,
+}
+
+impl LookedUp {
+    /// Adds what came of looking up others.
+    pub(crate) fn add(&mut self, others: Self) {
+        self.said.extend(others.said);
+        self.retry_after = self.retry_after.max(others.retry_after);
+    }
+}
+
 /// What a connection test found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionTest {
@@ -125,11 +142,8 @@ pub trait Connector: Send + Sync {
     }
 
     /// Looks up what became of records that may have been taken, at most [`asks_at_once`](Self::asks_at_once); sends
-    /// nothing. Exactly one word per record, in order. Only where [`asking`] offers it.
-    async fn ask(&self, records: &[OutboundRecord]) -> Vec<Asked>;
-
-    /// For how long the system has asked to be left alone, in answers to look-ups, since this was called last.
-    fn heard(&self) -> Option<Duration>;
+    /// nothing. Only where [`asking`] offers it.
+    async fn ask(&self, records: &[OutboundRecord]) -> LookedUp;
 
     /// Tries the connection without sending a record.
     async fn test(&self) -> ConnectionTest;

@@ -73,18 +73,16 @@ pub mod settings;
 mod token;
 mod trial;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_trait::async_trait;
-use domain::asking::Asked;
 use domain::pacing::Bucket;
 use domain::record::{RecordError, RecordOutcome};
 
-use crate::connector::{ConnectionTest, Connector, OutboundRecord, Permanence, RecordAnswer};
+use crate::connector::{ConnectionTest, Connector, LookedUp, OutboundRecord, Permanence, RecordAnswer};
 use crate::credentials::{ClientCredentials, Credentials};
 use crate::exchange::{self, Exchange, Trouble};
 use crate::guard::GuardedClient;
-use crate::pacing::Heard;
 use crate::ruling::blank;
 use crate::wording::{self, MAX_ERRORS};
 use answers::{Judge, Verdict};
@@ -103,7 +101,6 @@ pub struct Dynamics365 {
     client: GuardedClient,
     settings: Settings,
     tokens: Tokens,
-    heard: Heard,
 }
 
 impl Dynamics365 {
@@ -111,7 +108,7 @@ impl Dynamics365 {
     pub fn new(settings: Settings, credentials: ClientCredentials, client: GuardedClient) -> Self {
         let (url, scope) = (settings.token_url.clone(), settings.scope.clone());
         let tokens = Tokens::new(client.clone(), url, scope, credentials);
-        Self { client, settings, tokens, heard: Heard::default() }
+        Self { client, settings, tokens }
     }
 
     /// Sends a request with a token; with another one, once more, if the first is refused. Also says what was shown.
@@ -269,20 +266,16 @@ impl Connector for Dynamics365 {
         self.settings.batch_size
     }
 
-    async fn ask(&self, records: &[OutboundRecord]) -> Vec<Asked> {
-        let mut said = Vec::with_capacity(records.len());
+    async fn ask(&self, records: &[OutboundRecord]) -> LookedUp {
+        let mut looked_up = LookedUp::default();
         let mut rest = records;
         while !rest.is_empty() {
             let (some, others) = rest.split_at(self.asks_at_once().clamp(1, rest.len()));
             let some: Vec<&OutboundRecord> = some.iter().collect();
-            said.extend(self.look_up(&some).await);
+            looked_up.add(self.look_up(&some).await);
             rest = others;
         }
-        said
-    }
-
-    fn heard(&self) -> Option<Duration> {
-        self.heard.take()
+        looked_up
     }
 
     async fn test(&self) -> ConnectionTest {

@@ -27,16 +27,6 @@ pub(crate) enum Exchange {
     NoAnswer(Trouble),
 }
 
-impl Exchange {
-    /// For how long the system asks to be left alone.
-    pub(crate) fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Answered(answer) => answer.retry_after,
-            Self::NeverLeft(_) | Self::NoAnswer(_) => None,
-        }
-    }
-}
-
 /// Why there is no answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Trouble {
@@ -90,6 +80,16 @@ pub(crate) fn unwritten() -> Exchange {
         message: "The request could not be written.".to_owned(),
         permanence: Permanence::Permanent,
     })
+}
+
+impl Exchange {
+    /// How long the system asks to be left alone.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Answered(answer) => answer.retry_after,
+            Self::NeverLeft(_) | Self::NoAnswer(_) => None,
+        }
+    }
 }
 
 impl From<DestinationRefused> for Exchange {

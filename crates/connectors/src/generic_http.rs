@@ -69,22 +69,20 @@ pub mod look_up;
 mod results;
 pub mod settings;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_trait::async_trait;
-use domain::asking::Asked;
 use domain::pacing::Bucket;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{RequestBuilder, Url};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::connector::{ConnectionTest, Connector, OutboundRecord, Permanence, RecordAnswer};
+use crate::connector::{ConnectionTest, Connector, LookedUp, OutboundRecord, Permanence, RecordAnswer};
 use crate::credentials::Credentials;
 use crate::error_shapes::SentBody;
 use crate::exchange::{self, Exchange, Trouble};
 use crate::guard::GuardedClient;
-use crate::pacing::Heard;
 use answers::Judge;
 use settings::{ID_PLACEHOLDER, Settings, TYPE_PLACEHOLDER};
 
@@ -94,7 +92,6 @@ pub struct GenericHttp {
     settings: Settings,
     credentials: Credentials,
     headers: HeaderMap,
-    heard: Heard,
 }
 
 impl GenericHttp {
@@ -106,7 +103,7 @@ impl GenericHttp {
         for (name, value) in &settings.headers {
             headers.insert(name.clone(), value.clone());
         }
-        Self { client, settings, credentials, headers, heard: Heard::default() }
+        Self { client, settings, credentials, headers }
     }
 
     async fn send_one_request(&self, records: &[OutboundRecord]) -> Vec<RecordAnswer> {
@@ -216,23 +213,19 @@ impl Connector for GenericHttp {
         answers
     }
 
-    async fn ask(&self, records: &[OutboundRecord]) -> Vec<Asked> {
-        let mut said = Vec::with_capacity(records.len());
+    async fn ask(&self, records: &[OutboundRecord]) -> LookedUp {
+        let mut looked_up = LookedUp::default();
         for record in records {
-            said.push(match &self.settings.look_up {
+            looked_up.said.push(match &self.settings.look_up {
                 Some(look_up) => {
                     let exchange = self.read(reqwest::Method::GET, filled(&look_up.url, record)).await;
-                    self.heard.note(exchange.retry_after());
+                    looked_up.retry_after = looked_up.retry_after.max(exchange.retry_after());
                     look_up::judge(look_up, record.source_record_id, &exchange, &self.credentials)
                 }
                 None => look_up::not_offered(),
             });
         }
-        said
-    }
-
-    fn heard(&self) -> Option<Duration> {
-        self.heard.take()
+        looked_up
     }
 
     async fn test(&self) -> ConnectionTest {

@@ -19,8 +19,8 @@ mod wording;
 pub mod xledger;
 
 pub use connector::{
-    BuildError, ConnectionTest, Connector, OutboundRecord, Permanence, RecordAnswer, asked_origin, asking, build,
-    build_with, check_mapping, origin, refuses_updates, validate_settings,
+    BuildError, ConnectionTest, Connector, LookedUp, OutboundRecord, Permanence, RecordAnswer, asked_origin, asking,
+    build, build_with, check_mapping, origin, refuses_updates, validate_settings,
 };
 pub use guard::{GuardedClient, GuardedClients, OutboundPolicy};
 pub use pacing::{verdict, verdict_of_asking};

@@ -1,6 +1,5 @@
 //! What answers say of the external system itself, and how fast an integration's settings let requests leave.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -10,7 +9,7 @@ use domain::pacing::{Bucket, Standing, Verdict};
 use domain::record::RecordOutcome;
 use domain::violation::Rule;
 
-use crate::connector::{Permanence, RecordAnswer};
+use crate::connector::{LookedUp, Permanence, RecordAnswer};
 use crate::reader::Reader;
 use crate::ruling::is_throttling_code;
 
@@ -54,36 +53,17 @@ pub fn verdict(answers: &[RecordAnswer]) -> Option<Verdict> {
     Some(Verdict { standing, retry_after })
 }
 
-/// For how long a system has asked to be left alone in answers that say nothing of it where they are handed on.
-#[derive(Debug, Default)]
-pub(crate) struct Heard(Mutex<Option<Duration>>);
-
-impl Heard {
-    /// Remembers what an answer asks for.
-    pub(crate) fn note(&self, wait: Option<Duration>) {
-        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *heard = (*heard).max(wait);
-    }
-
-    /// The longest wait since this was called last.
-    pub(crate) fn take(&self) -> Option<Duration> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-/// What a look-up says of the system, which has asked to be left alone for so long.
-pub fn verdict_of_asking(said: &[Asked], heard: Option<Duration>) -> Option<Verdict> {
-    let standing = said.iter().map(|asked| match asked {
+/// What a look-up says of the system.
+pub fn verdict_of_asking(looked_up: &LookedUp) -> Option<Verdict> {
+    let retry_after = looked_up.retry_after;
+    let standing = looked_up.said.iter().map(|asked| match asked {
+        // Who says when to come back is there.
+        Asked::Unclear(error) if error.code == "HTTP_503" && retry_after.is_some() => Standing::Throttled,
         Asked::Unclear(error) if NOBODY.contains(&error.code.as_str()) => Standing::Outage,
         Asked::Unclear(error) if error.code == "HTTP_429" || is_throttling_code(&error.code) => Standing::Throttled,
         _ => Standing::Answered,
     });
-    let standing = match standing.max_by_key(|standing| *standing == Standing::Answered)? {
-        // Who says when to come back is there.
-        Standing::Outage if heard.is_some() => Standing::Throttled,
-        standing => standing,
-    };
-    Some(Verdict { standing, retry_after: heard })
+    standing.max_by_key(|standing| *standing == Standing::Answered).map(|standing| Verdict { standing, retry_after })
 }
 
 fn standing(answer: &RecordAnswer) -> Option<Standing> {
@@ -196,7 +176,11 @@ mod tests {
     #[test]
     fn a_look_up_says_so_too() {
         let unclear = |code: &str| Asked::Unclear(RecordError { code: code.to_owned(), ..RecordError::default() });
-        let standing = |said: &[Asked]| verdict_of_asking(said, None).map(|verdict| verdict.standing);
+        let verdict = |said: &[Asked], seconds: Option<u64>| {
+            let retry_after = seconds.map(Duration::from_secs);
+            verdict_of_asking(&LookedUp { said: said.to_vec(), retry_after })
+        };
+        let standing = |said: &[Asked]| verdict(said, None).map(|verdict| verdict.standing);
         assert_eq!(standing(&[unclear("TIMEOUT")]), Some(Standing::Outage));
         for code in ["HTTP_429", "0x80072322", "BAD_REQUEST.BURST_RATE_LIMIT_REACHED"] {
             assert_eq!(standing(&[unclear(code)]), Some(Standing::Throttled), "{code}");
@@ -204,18 +188,14 @@ mod tests {
         assert_eq!(standing(&[unclear("NOT_JSON")]), Some(Standing::Answered));
         assert_eq!(standing(&[unclear("TIMEOUT"), Asked::Absent]), Some(Standing::Answered));
         assert_eq!(standing(&[]), None);
-        let wait = Some(Duration::from_secs(7));
-        let expected = Verdict { standing: Standing::Throttled, retry_after: wait };
-        assert_eq!(verdict_of_asking(&[unclear("HTTP_503")], wait), Some(expected));
-    }
-
-    #[test]
-    fn the_longest_wait_is_heard_once() {
-        let heard = Heard::default();
-        for wait in [None, Some(3), Some(7), None, Some(5)] {
-            heard.note(wait.map(Duration::from_secs));
+        for (said, standing) in [
+            (unclear("HTTP_429"), Standing::Throttled),
+            (unclear("HTTP_503"), Standing::Throttled),
+            (unclear("HTTP_502"), Standing::Outage),
+            (Asked::Absent, Standing::Answered),
+        ] {
+            let expected = Verdict { standing, retry_after: Some(Duration::from_secs(7)) };
+            assert_eq!(verdict(&[said], Some(7)), Some(expected));
         }
-        assert_eq!(heard.take(), Some(Duration::from_secs(7)));
-        assert_eq!(heard.take(), None);
     }
 }

@@ -62,11 +62,10 @@ use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
-use crate::connector::{ConnectionTest, Connector, OutboundRecord, Permanence, RecordAnswer};
+use crate::connector::{ConnectionTest, Connector, LookedUp, OutboundRecord, Permanence, RecordAnswer};
 use crate::credentials::Credentials;
 use crate::exchange::{self, Answer, Exchange};
 use crate::guard::GuardedClient;
-use crate::pacing::Heard;
 use crate::ruling::blank;
 use crate::wording::{self, MAX_ERRORS, status_words};
 use answers::Judge;
@@ -81,7 +80,6 @@ pub struct Xledger {
     settings: Settings,
     credentials: Credentials,
     headers: HeaderMap,
-    heard: Heard,
 }
 
 impl Xledger {
@@ -90,7 +88,7 @@ impl Xledger {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Self { client, settings, credentials, headers, heard: Heard::default() }
+        Self { client, settings, credentials, headers }
     }
 
     async fn post(&self, body: &Value) -> Exchange {
@@ -131,7 +129,13 @@ impl Xledger {
     }
 
     /// Asks for records by the identifiers of their lines; and, where they can still fail to be posted, whether they did.
-    async fn look_up(&self, records: &[OutboundRecord]) -> Vec<Asked> {
+    async fn look_up(&self, records: &[OutboundRecord]) -> LookedUp {
+        let mut retry_after = None;
+        let said = self.words_about(records, &mut retry_after).await;
+        LookedUp { said, retry_after }
+    }
+
+    async fn words_about(&self, records: &[OutboundRecord], retry_after: &mut Option<Duration>) -> Vec<Asked> {
         let (mutation, look_up) = (self.settings.mutation, LookUp { credentials: &self.credentials });
         if !mutation.identified {
             let message = "Rows of this kind cannot be looked up by what Syncwatch sends.";
@@ -140,7 +144,7 @@ impl Xledger {
         }
         let wanted: Vec<Vec<String>> = records.iter().map(|record| self.identifiers(record)).collect();
         let exchange = self.post(&look_up::items_query(mutation, &wanted)).await;
-        self.hear(&exchange);
+        *retry_after = wait_after(&exchange);
         let there = match look_up.items(&exchange, &wanted) {
             Ok(there) => there,
             Err(unclear) => return vec![Asked::Unclear(unclear); records.len()],
@@ -149,7 +153,7 @@ impl Xledger {
         let refusable_for = self.settings.refusable_for();
         if let Some(query) = refusable_for.and_then(|_| look_up::errors_query(&there)) {
             let exchange = self.post(&query).await;
-            self.hear(&exchange);
+            *retry_after = wait_after(&exchange).max(*retry_after);
             failed = match look_up.errors(&exchange, &there) {
                 Ok(failed) => failed,
                 Err(unclear) => return vec![Asked::Unclear(unclear); records.len()],
@@ -157,15 +161,6 @@ impl Xledger {
         }
         let said = wanted.iter().map(|lines| look_up.said(lines, &there, &failed, refusable_for));
         said.zip(records).map(|(said, record)| self.without_personal(said, record)).collect()
-    }
-
-    /// Remembers for how long the system asks to be left alone: by a header, or by a complaint.
-    fn hear(&self, exchange: &Exchange) {
-        let Exchange::Answered(answer) = exchange else { return };
-        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        let complaints = complaints::read(&body, SystemTime::now().into());
-        let said: Option<Duration> = complaints.iter().filter_map(|complaint| complaint.wait).max();
-        self.heard.note(answer.retry_after.max(said));
     }
 
     /// What the lines of a record are found by.
@@ -185,6 +180,15 @@ impl Xledger {
             other => other,
         }
     }
+}
+
+/// For how long the system asks to be left alone: by a header, or by a complaint.
+fn wait_after(exchange: &Exchange) -> Option<Duration> {
+    let Exchange::Answered(answer) = exchange else { return None };
+    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let complaints = complaints::read(&body, SystemTime::now().into());
+    let said: Option<Duration> = complaints.iter().filter_map(|complaint| complaint.wait).max();
+    answer.retry_after.max(said)
 }
 
 /// The answer for a record that the mapping cannot write: nothing of it leaves.
@@ -241,16 +245,12 @@ impl Connector for Xledger {
         self.settings.batch_size
     }
 
-    async fn ask(&self, records: &[OutboundRecord]) -> Vec<Asked> {
-        let mut said = Vec::with_capacity(records.len());
+    async fn ask(&self, records: &[OutboundRecord]) -> LookedUp {
+        let mut looked_up = LookedUp::default();
         for batch in self.batches(records) {
-            said.extend(self.look_up(&batch).await);
+            looked_up.add(self.look_up(&batch).await);
         }
-        said
-    }
-
-    fn heard(&self) -> Option<Duration> {
-        self.heard.take()
+        looked_up
     }
 
     async fn test(&self) -> ConnectionTest {

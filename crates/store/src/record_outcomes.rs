@@ -171,6 +171,60 @@ pub async fn abandon(
     rows.into_iter().map(|(kind, id, outcome)| Ok((RecordKey::from((kind, id)), word(&outcome)?))).collect()
 }
 
+/// Records that an attempt has not attempted.
+pub async fn not_attempted(tx: &mut OrgTx, sync: SyncKey, attempt: u16) -> Result<Vec<RecordKey>, StoreError> {
+    let organization_id = tx.organization_id();
+    let rows: Vec<(String, Uuid)> = sqlx::query_as(
+        "
+        SELECT source_record_type, source_record_id FROM sync_record_outcomes
+        WHERE organization_id = $1 AND sync_started_at = $2 AND sync_id = $3 AND attempt_number = $4
+            AND outcome = 'not_attempted'
+        ",
+    )
+    .bind(organization_id)
+    .bind(sync.started_at)
+    .bind(sync.id)
+    .bind(i16::try_from(attempt).unwrap_or(i16::MAX))
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows.into_iter().map(RecordKey::from).collect())
+}
+
+/// Calls records unknown that an attempt has not attempted: they may have been taken before. What was said of them stays.
+pub async fn keep_unknown(
+    tx: &mut OrgTx,
+    sync: SyncKey,
+    attempt: u16,
+    keys: &[RecordKey],
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let organization_id = tx.organization_id();
+    let (types, ids) = RecordKey::columns(keys);
+    sqlx::query(
+        "
+        UPDATE sync_record_outcomes SET outcome = 'unknown', updated_at = $5
+        FROM (
+            SELECT $1::uuid AS organization, $3::uuid AS sync, $4::smallint AS attempt, type, id
+            FROM unnest($6::text[], $7::uuid[]) AS record (type, id) OFFSET 0
+        ) AS record
+        WHERE organization_id = organization AND sync_started_at = $2 AND sync_id = sync
+            AND source_record_type = record.type AND source_record_id = record.id AND attempt_number = attempt
+            AND outcome = 'not_attempted'
+        ",
+    )
+    .bind(organization_id)
+    .bind(sync.started_at)
+    .bind(sync.id)
+    .bind(i16::try_from(attempt).unwrap_or(i16::MAX))
+    .bind(now)
+    .bind(types)
+    .bind(ids)
+    .persistent(false)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
 /// Counts of one attempt.
 pub async fn count_attempt(tx: &mut OrgTx, sync: SyncKey, attempt: u16) -> Result<OutcomeCounts, StoreError> {
     let organization_id = tx.organization_id();

@@ -15,6 +15,7 @@ pub fn is_own(code: &str) -> bool {
         "SOURCE_GONE"
             | "SOURCE_UNAVAILABLE"
             | "NO_DATA"
+            | "DATA_UNREADABLE"
             | "NEVER_SENT"
             | "ALREADY_ACTIVE"
             | "ALREADY_DELIVERED"
@@ -52,6 +53,7 @@ fn by_code(code: &str) -> Option<String> {
         "SOURCE_GONE" => tr!(cause.source_gone),
         "SOURCE_UNAVAILABLE" => tr!(cause.source_unavailable),
         "NO_DATA" => tr!(cause.no_data),
+        "DATA_UNREADABLE" => tr!(cause.data_unreadable),
         "NEVER_SENT" => tr!(cause.never_sent),
         "ALREADY_ACTIVE" => tr!(cause.already_active),
         "ALREADY_DELIVERED" => tr!(cause.already_delivered),

@@ -1,12 +1,14 @@
 //! Asking Dataverse for the rows of records: of those that are in doubt, and of those that met a row.
 
+use std::time::Duration;
+
 use domain::asking::Asked;
 
 use super::answers::Verdict;
 use super::look_up::LookUp;
 use super::request::{self, Outgoing};
 use super::{Dynamics365, parts_of};
-use crate::connector::{OutboundRecord, RecordAnswer};
+use crate::connector::{LookedUp, OutboundRecord, RecordAnswer};
 use crate::exchange::Exchange;
 
 impl Dynamics365 {
@@ -18,9 +20,8 @@ impl Dynamics365 {
                 met.push(*record);
             }
         }
-        let mut said = self.look_up(&met).await.into_iter();
-        // What is asked for by the way counts like what is said to the records' own request.
-        let heard = if met.is_empty() { None } else { self.heard.take() };
+        let LookedUp { said, retry_after } = self.look_up(&met).await;
+        let mut said = said.into_iter();
         let credentials = self.tokens.credentials().ungranted();
         let judge = self.judge(&credentials);
         let mut answers = Vec::with_capacity(sent.len());
@@ -28,7 +29,8 @@ impl Dynamics365 {
             let said = if to_look_up { said.next() } else { None };
             answers.push(match said {
                 Some(said) => {
-                    let retry_after = answer.retry_after.max(heard);
+                    // What is asked for by the way counts like what is said to the records' own request.
+                    let retry_after = answer.retry_after.max(retry_after);
                     RecordAnswer { retry_after, ..judge.looked_up(record, answer, said) }
                 }
                 None => answer,
@@ -38,21 +40,27 @@ impl Dynamics365 {
     }
 
     /// Looks up the rows of records: in one request, and by themselves those of which its answer says nothing.
-    pub(super) async fn look_up(&self, records: &[&OutboundRecord]) -> Vec<Asked> {
+    pub(super) async fn look_up(&self, records: &[&OutboundRecord]) -> LookedUp {
+        let mut retry_after = None;
+        let said = self.words_about(records, &mut retry_after).await;
+        LookedUp { said, retry_after }
+    }
+
+    async fn words_about(&self, records: &[&OutboundRecord], retry_after: &mut Option<Duration>) -> Vec<Asked> {
         let mut said: Vec<Option<Asked>> = vec![None; records.len()];
         if records.len() > 1 {
             let parts: Option<Vec<Outgoing>> =
                 records.iter().map(|record| request::look_up(&self.settings, record)).collect();
             let together = parts.and_then(|parts| request::together(&self.settings, &parts));
             let (exchange, credentials) = self.exchange(together).await;
-            self.heard.note(exchange.retry_after());
+            *retry_after = exchange.retry_after().max(*retry_after);
             let look_up = LookUp { settings: &self.settings, credentials: &credentials };
             let Some(parts) = parts_of(&exchange, records.len()) else {
                 return vec![look_up.said_of_all(&exchange); records.len()];
             };
             for (place, record) in records.iter().enumerate() {
                 let answer = parts.answers.get(place).and_then(Option::as_ref);
-                self.heard.note(answer.and_then(|answer| answer.retry_after));
+                *retry_after = answer.and_then(|answer| answer.retry_after).max(*retry_after);
                 said[place] = answer.map(|answer| look_up.answered(record.source_record_id, answer));
             }
         }
@@ -60,7 +68,7 @@ impl Dynamics365 {
         for place in unsaid {
             let record = records[place];
             let (exchange, credentials) = self.exchange(request::look_up(&self.settings, record)).await;
-            self.heard.note(exchange.retry_after());
+            *retry_after = exchange.retry_after().max(*retry_after);
             let look_up = LookUp { settings: &self.settings, credentials: &credentials };
             said[place] = Some(look_up.said(record.source_record_id, &exchange));
             if !is_worth_asking_on(&exchange) {

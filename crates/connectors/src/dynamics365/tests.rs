@@ -1,3 +1,6 @@
+use std::time::Duration;
+
+use domain::asking::Asked;
 use domain::doubt::Certainty;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -216,17 +219,29 @@ async fn records_are_looked_up_together_and_by_themselves_where_that_says_nothin
     })
     .await;
     let connector = connector(&served, &json!({ "batch_size": 10 }));
-    let said = connector.ask(&[record(1), record(2), record(3), record(4)]).await;
+    let said = connector.ask(&[record(1), record(2), record(3), record(4)]).await.said;
     let found = |number: u128| Asked::Found { reference: Some(Uuid::from_u128(number + 100).to_string()) };
     assert_eq!(said, [found(1), Asked::Absent, found(3), Asked::Absent]);
     assert_eq!(served.requests().len(), 4);
 }
 
 #[tokio::test]
+async fn a_look_up_that_is_too_much_says_when_to_come_back() {
+    let served = environment(|request| {
+        let wait = if request.starts_with("POST ") { 3 } else { 7 };
+        response("429 Too Many Requests", &format!("Retry-After: {wait}\r\n"), "")
+    })
+    .await;
+    let connector = connector(&served, &json!({ "batch_size": 10 }));
+    assert_eq!(connector.ask(&[record(1)]).await.retry_after, Some(Duration::from_secs(7)));
+    assert_eq!(connector.ask(&[record(1), record(2)]).await.retry_after, Some(Duration::from_secs(3)));
+}
+
+#[tokio::test]
 async fn a_system_that_does_not_answer_is_not_asked_on_and_on() {
     let served = environment(|request| if request.starts_with("POST ") { parts(&[]) } else { String::new() }).await;
     let connector = connector(&served, &json!({ "batch_size": 10 }));
-    let said = connector.ask(&[record(1), record(2), record(3)]).await;
+    let said = connector.ask(&[record(1), record(2), record(3)]).await.said;
     let codes: Vec<String> = said
         .iter()
         .map(|said| match said {
@@ -248,15 +263,14 @@ async fn a_system_that_wants_to_be_left_alone_is_not_asked_on_and_on() {
         })
         .await;
         let connector = connector(&served, &json!({ "batch_size": 10 }));
-        let said = connector.ask(&[record(1), record(2), record(3)]).await;
+        let LookedUp { said, retry_after } = connector.ask(&[record(1), record(2), record(3)]).await;
         assert!(said.iter().all(|said| matches!(said, Asked::Unclear(_))), "{said:?}");
         assert_eq!((said.len(), served.requests().len()), (3, 3), "{status}: a token, the batch, and one alone");
         let wait = Some(Duration::from_secs(7));
-        assert_eq!((connector.heard(), connector.heard()), (wait, None), "{status}");
+        assert_eq!(retry_after, wait, "{status}");
         // What is said to a look-up by the way is told with the record that it was for.
         let answer = connector.send(&[record(1)]).await.remove(0);
         assert_eq!((short(&answer).as_str(), answer.retry_after), ("failed 0x80060892", wait), "{status}");
-        assert_eq!(connector.heard(), None, "{status}");
     }
 }
 
@@ -278,7 +292,7 @@ async fn nothing_is_asked_for_inside_and_no_redirect_is_followed() {
     let sent = inside.send(&[record(1)]).await.remove(0);
     assert_eq!((short(&sent).as_str(), sent.certainty), ("failed DESTINATION_REFUSED", Certainty::NotTaken));
     assert_eq!(inside.test().await.code, "DESTINATION_REFUSED");
-    let said = inside.ask(&[record(1)]).await.remove(0);
+    let said = inside.ask(&[record(1)]).await.said.remove(0);
     assert!(matches!(&said, Asked::Unclear(error) if error.code == "DESTINATION_REFUSED"), "{said:?}");
     let connector = connector_of(&served);
     assert_eq!(short(&connector.send(&[record(1)]).await[0]), "failed HTTP_307");

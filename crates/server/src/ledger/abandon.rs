@@ -68,6 +68,8 @@ impl Ledger<'_> {
         store::active_syncs::delete(self.tx, sync.id).await?;
         self.enter_for_sealing(sync.key(), None).await?;
         self.tell_sync(sync).await?;
+        // Nobody was there to do what may be done by itself; somebody may be soon.
+        self.schedule_retry(sync, &config, true).await?;
         self.draw_consequences(sync, &config).await
     }
 }

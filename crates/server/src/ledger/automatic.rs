@@ -15,17 +15,18 @@ use crate::external_systems;
 const PUT_OFF: Duration = Duration::minutes(1);
 
 impl Ledger<'_> {
-    /// Sets the moment at which a sync whose attempt has ended is retried by itself, or takes it back: later with each
-    /// attempt, and not before its external system wants to hear again.
+    /// Sets the moment at which a sync that has ended is retried by itself, or takes it back: later with each attempt, and
+    /// not before its external system wants to hear again. A success may have left records `undelivered` as well.
     pub(super) async fn schedule_retry(
         &mut self,
         sync: &SyncLog,
         config: &IntegrationConfig,
+        undelivered: bool,
     ) -> Result<(), LedgerError> {
         if config.runner != Runner::Managed {
             return Ok(());
         }
-        let undelivered = sync.status.is_failure() || sync.records_failed.unwrap_or(0) > 0;
+        let undelivered = undelivered || sync.status.is_failure();
         let wait = automatic_wait(sync.retry_count, self.automatic_retries, rand::random());
         let Some(wait) = wait.filter(|_| undelivered && !config.paused) else {
             return Ok(store::retry_timers::delete(self.tx, sync.id).await?);

@@ -11,6 +11,7 @@ use domain::sync_log::{
 };
 use store::integrations::IntegrationConfig;
 use store::record_outcomes::NewOutcome;
+use store::source_records::RecordKey;
 use store::sync_attempts::SyncAttempt;
 use store::sync_logs::SyncLog;
 use uuid::Uuid;
@@ -145,12 +146,13 @@ impl Ledger<'_> {
         store::active_syncs::delete(self.tx, sync.id).await?;
         self.enter_for_sealing(sync.key(), Some(report.attempt)).await?;
         self.tell_sync(&sync).await?;
-        self.schedule_retry(&sync, &config).await?;
+        self.schedule_retry(&sync, &config, all.is_some_and(|counts| counts.undelivered() > 0)).await?;
         self.draw_consequences(&sync, &config).await?;
         Ok(sync)
     }
 
-    /// What an ended attempt left open was not sent, or was sent without an answer.
+    /// What an ended attempt left open was not sent, or was sent without an answer; that nothing was sent of a record in it
+    /// says nothing of what was sent before.
     async fn close_open_records(
         &mut self,
         sync: &SyncLog,
@@ -158,11 +160,17 @@ impl Ledger<'_> {
         attempt: u16,
     ) -> Result<(), LedgerError> {
         let closed = store::record_outcomes::abandon(self.tx, sync.key(), attempt, self.now).await?;
-        if closed.is_empty() {
-            return Ok(());
+        if !closed.is_empty() {
+            store::source_records::revert_abandoned(self.tx, config.id, sync.id, self.now).await?;
         }
-        store::source_records::revert_abandoned(self.tx, config.id, sync.id, self.now).await?;
-        if config.runner == Runner::External {
+        if config.runner == Runner::Managed {
+            let left = store::record_outcomes::not_attempted(self.tx, sync.key(), attempt).await?;
+            if !left.is_empty() {
+                let in_doubt = store::source_records::in_doubt(self.tx, config.id, &left).await?;
+                let doubted: Vec<RecordKey> = left.into_iter().filter(|key| in_doubt.contains(key)).collect();
+                store::record_outcomes::keep_unknown(self.tx, sync.key(), attempt, &doubted, self.now).await?;
+            }
+        } else if !closed.is_empty() {
             let outcomes: Vec<NewOutcome> =
                 closed.into_iter().map(|(key, outcome)| NewOutcome::bare(key, outcome)).collect();
             let borrowed: Vec<&NewOutcome> = outcomes.iter().collect();

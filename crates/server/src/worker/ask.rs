@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::dispatch::{ASK_AGAIN, Dispatch};
 use super::lease::Lease;
-use super::pace::{Pace, wait};
+use super::pace::{LOOK_AGAIN, Pace, wait};
 use super::send;
 use super::sync::DATABASE_PAUSE;
 use crate::http::problem::Chain;
@@ -120,8 +120,13 @@ async fn load(state: &AppState, claimed: &Claimed, keys: &[RecordKey]) -> anyhow
         let Some(doubt) = row.doubt.clone().filter(|doubt| claimed.asking.way(doubt, now) == Way::LookUp) else {
             continue;
         };
-        if let Some(record) = send::open(state, config.id, &row)? {
-            found.push(Doubtful { doubt, record, known });
+        match send::open(state, config.id, &row) {
+            Ok(Some(record)) => found.push(Doubtful { doubt, record, known }),
+            Ok(None) => {}
+            // Said of it when it is about to leave; the others can be asked for all the same.
+            Err(error) => {
+                tracing::error!(sync_id = %claimed.sync.id, error = %format!("{error:#}"), "a record cannot be read");
+            }
         }
     }
     Ok(found)
@@ -144,7 +149,7 @@ async fn ask(with: &Dispatch<'_>, pace: &Pace, doubtful: Vec<Doubtful>) -> Vec<A
         let mut freed = std::pin::pin!(system.freed());
         let mut blocked = false;
         while under_way.len() < slots && !waiting.is_empty() && !blocked {
-            let Some(permit) = pace.enter() else {
+            let Some(permit) = pace.enter(under_way.len()) else {
                 blocked = true;
                 continue;
             };
@@ -153,10 +158,10 @@ async fn ask(with: &Dispatch<'_>, pace: &Pace, doubtful: Vec<Doubtful>) -> Vec<A
             under_way.spawn(async move {
                 let asked_at = clock.now();
                 let records: Vec<OutboundRecord> = some.iter().map(|doubtful| doubtful.record.clone()).collect();
-                let said = connector.ask(&records).await;
+                let looked_up = connector.ask(&records).await;
                 drop(permit);
-                let verdict = connectors::verdict_of_asking(&said, connector.heard());
-                let answered = some.into_iter().zip(said);
+                let verdict = connectors::verdict_of_asking(&looked_up);
+                let answered = some.into_iter().zip(looked_up.said);
                 (verdict, answered.map(|(doubtful, said)| Answered { doubtful, asked_at, said }).collect())
             });
         }
@@ -166,12 +171,13 @@ async fn ask(with: &Dispatch<'_>, pace: &Pace, doubtful: Vec<Doubtful>) -> Vec<A
         let next = tokio::select! {
             Some(next) = under_way.join_next() => next,
             () = &mut freed, if blocked => continue,
+            () = tokio::time::sleep(LOOK_AGAIN), if blocked => continue,
             () = shutdown.cancelled() => return answered,
             () = lease.lost() => return answered,
         };
         let (verdict, some) = next.unwrap_or_default();
         let said = pace.take_in(verdict.as_slice(), state.clock.now());
-        pace.tell(state, &said).await;
+        pace.tell(state, &said, shutdown).await;
         answered.extend(some);
     }
 }

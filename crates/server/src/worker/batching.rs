@@ -1,7 +1,5 @@
 //! Putting records into requests: how many are marked at a time, and which leave again because of others.
 
-use std::collections::VecDeque;
-
 use connectors::{OutboundRecord, RecordAnswer};
 use store::source_records::RecordKey;
 
@@ -38,24 +36,21 @@ pub(super) fn next_to_mark(slots: usize, batch_size: usize, marked: usize, starv
 }
 
 /// Takes out of a request's answers those that are to be written. Records that were refused with others, not for
-/// themselves, are ready to leave again before everything else: in halves, where nobody knows whose fault it was. Each
-/// of their requests holds fewer records than the one before, so this comes to an end.
-pub(super) fn sort_out(answers: Answers, ready: &mut VecDeque<Vec<OutboundRecord>>, splits: &mut u32) -> Answers {
+/// themselves, may leave again before everything else, the last of their requests first: in halves, where nobody knows
+/// whose fault it was. Each of their requests holds fewer records than the one before, so this comes to an end.
+pub(super) fn sort_out(answers: Answers, splits: &mut u32) -> (Vec<Vec<OutboundRecord>>, Answers) {
     let count = answers.len();
     if *splits == 0 || count < 2 {
-        return answers;
+        return (Vec::new(), answers);
     }
     let (again, answered): (Vec<_>, Vec<_>) = answers.into_iter().partition(|(_, answer)| answer.again);
     if again.is_empty() {
-        return answered;
+        return (Vec::new(), answered);
     }
     *splits -= 1;
     let records: Vec<OutboundRecord> = again.into_iter().map(|(record, _)| record).collect();
     let size = if records.len() == count { count.div_ceil(2) } else { records.len() };
-    for batch in records.rchunks(size) {
-        ready.push_front(batch.to_vec());
-    }
-    answered
+    (records.rchunks(size).map(<[OutboundRecord]>::to_vec).collect(), answered)
 }
 
 /// Which records they are.
@@ -101,9 +96,8 @@ mod tests {
     /// What is to be written, and what is ready to leave, by numbers.
     fn sorted_out(again: &[bool], splits: &mut u32) -> (Vec<u128>, Vec<Vec<u128>>) {
         let number = |record: &OutboundRecord| record.source_record_id.as_u128();
-        let mut ready = VecDeque::new();
-        let written = sort_out(answered(again), &mut ready, splits);
-        let ready = ready.iter().map(|batch| batch.iter().map(number).collect()).collect();
+        let (ready, written) = sort_out(answered(again), splits);
+        let ready = ready.iter().rev().map(|batch| batch.iter().map(number).collect()).collect();
         (written.iter().map(|(record, _)| number(record)).collect(), ready)
     }
 

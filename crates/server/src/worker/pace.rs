@@ -1,9 +1,11 @@
 //! How fast an attempt may send: what its external system has said to anybody, and what else is under way to it.
 
+mod turns;
+
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use connectors::Connector;
@@ -14,10 +16,12 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::lease::Lease;
+use super::sync::DATABASE_PAUSE;
 use crate::clock::Clock;
 use crate::http::problem::Chain;
 use crate::ledger::Claimed;
 use crate::state::AppState;
+use turns::{Number, Turns};
 
 /// How often whoever waits looks at the clock, which may be set.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(250);
@@ -51,7 +55,7 @@ pub(super) struct System {
 #[derive(Default)]
 struct Known {
     state: SystemState,
-    under_way: usize,
+    turns: Turns,
 }
 
 impl System {
@@ -83,7 +87,7 @@ pub(super) struct Permit(Arc<System>);
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.known(|known| known.under_way -= 1);
+        self.0.known(|known| known.turns.ended());
         self.0.freed.notify_waiters();
     }
 }
@@ -93,12 +97,18 @@ pub(super) struct Pace {
     organization_id: Uuid,
     id: Uuid,
     rate: Option<Bucket>,
-    /// Requests at once, by the integration's settings.
+    /// Requests at once, by the integration's settings; a part of them is this process's.
     limit: usize,
-    /// Those of them that are this process's.
-    share: AtomicUsize,
     insists: AtomicBool,
     system: Arc<System>,
+    number: Number,
+}
+
+impl Drop for Pace {
+    fn drop(&mut self) {
+        self.system.known(|known| known.turns.leave(self.number));
+        self.system.freed.notify_waiters();
+    }
 }
 
 impl Pace {
@@ -106,15 +116,10 @@ impl Pace {
     pub(super) fn new(systems: &Systems, id: Uuid, claimed: &Claimed, connector: &dyn Connector) -> Self {
         let organization_id = claimed.sync.organization_id;
         let limit = connector.concurrency().max(1);
-        Self {
-            organization_id,
-            id,
-            rate: connector.rate(),
-            limit,
-            share: AtomicUsize::new(limit),
-            insists: AtomicBool::new(claimed.by_person),
-            system: systems.get(organization_id, id),
-        }
+        let insists = AtomicBool::new(claimed.by_person);
+        let system = systems.get(organization_id, id);
+        let number = system.known(|known| known.turns.join(limit));
+        Self { organization_id, id, rate: connector.rate(), limit, insists, system, number }
     }
 
     /// The system, to wait for.
@@ -122,7 +127,8 @@ impl Pace {
         Arc::clone(&self.system)
     }
 
-    /// Asks for requests to leave, within the transaction that marks what they hold.
+    /// Asks for requests to leave, within the transaction that marks what they hold. What was granted counts once that is
+    /// [committed](Self::granted).
     pub(super) async fn pass(&self, tx: &mut OrgTx, wanted: usize, now: DateTime<Utc>) -> Result<Passage, StoreError> {
         let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
         let insists = self.insists.load(Ordering::SeqCst);
@@ -138,10 +144,14 @@ impl Pace {
             }
         }
         let share = self.limit / usize::try_from(senders).unwrap_or(usize::MAX).max(1);
-        self.share.store(share.max(1), Ordering::SeqCst);
-        self.insists.fetch_and(passage.granted == 0, Ordering::SeqCst);
+        self.system.known(|known| known.turns.set_share(self.number, share.max(1)));
         self.system.learn(passed, now);
         Ok(passage)
+    }
+
+    /// So many requests were granted for good: whoever insisted has got through.
+    pub(super) fn granted(&self, granted: u32) {
+        self.insists.fetch_and(granted == 0, Ordering::SeqCst);
     }
 
     /// The same for requests that hold nothing.
@@ -149,6 +159,7 @@ impl Pace {
         let mut tx = OrgTx::begin(&state.db, self.organization_id).await?;
         let passage = self.pass(&mut tx, wanted, state.clock.now()).await?;
         tx.commit().await?;
+        self.granted(passage.granted);
         Ok(passage)
     }
 
@@ -162,21 +173,18 @@ impl Pace {
         }
     }
 
-    /// How many requests may be under way in this process, of which so many are this attempt's own.
+    /// How many requests this attempt may have under way now, which has so many of its own; it waits where that is none.
     pub(super) fn room(&self, own: usize) -> usize {
-        let others = self.system.known(|known| known.under_way).saturating_sub(own);
-        self.share.load(Ordering::SeqCst).saturating_sub(others)
+        self.system.known(|known| known.turns.room(self.number, own, Instant::now()))
     }
 
-    /// The right to have one more request under way.
-    pub(super) fn enter(&self) -> Option<Permit> {
-        let share = self.share.load(Ordering::SeqCst);
-        let enters = self.system.known(|known| {
-            let enters = known.under_way < share;
-            known.under_way += usize::from(enters);
-            enters
-        });
-        enters.then(|| Permit(Arc::clone(&self.system)))
+    /// The right to have one more request under way, for an attempt that has so many of its own.
+    pub(super) fn enter(&self, own: usize) -> Option<Permit> {
+        let had_waited = self.system.known(|known| known.turns.enter(self.number, own, Instant::now()))?;
+        if had_waited {
+            self.system.freed.notify_waiters();
+        }
+        Some(Permit(Arc::clone(&self.system)))
     }
 
     /// Takes in what answers say of the system, for this process alone; returns what there is to tell the others.
@@ -190,18 +198,22 @@ impl Pace {
         if changed { said } else { Vec::new() }
     }
 
-    /// Tells the others, who share it through the database.
-    pub(super) async fn tell(&self, state: &AppState, said: &[Said]) {
+    /// Tells the others, who share it through the database: until that takes it, since they would send meanwhile.
+    pub(super) async fn tell(&self, state: &AppState, said: &[Said], shutdown: &CancellationToken) {
         if said.is_empty() {
             return;
         }
-        let now = state.clock.now();
-        match self.share_with_others(state, said, now).await {
-            Ok(shared) => self.system.learn(shared, now),
-            Err(error) => {
-                let organization_id = self.organization_id;
-                tracing::warn!(%organization_id, error = %Chain(&error), "a system's standing could not be written");
+        let (organization_id, now) = (self.organization_id, state.clock.now());
+        loop {
+            let error = match self.share_with_others(state, said, now).await {
+                Ok(shared) => return self.system.learn(shared, state.clock.now()),
+                Err(error) => error,
+            };
+            tracing::warn!(%organization_id, error = %Chain(&error), "a system's standing could not be written");
+            if !error.is_passing() || shutdown.is_cancelled() {
+                return;
             }
+            tokio::time::sleep(DATABASE_PAUSE).await;
         }
     }
 
@@ -246,25 +258,45 @@ mod tests {
     fn pace(systems: &Systems, share: usize) -> Pace {
         let (organization_id, id) = (Uuid::nil(), Uuid::nil());
         let system = systems.get(organization_id, id);
-        let (limit, share, insists) = (share, AtomicUsize::new(share), AtomicBool::new(false));
-        Pace { organization_id, id, rate: None, limit, share, insists, system }
+        let number = system.known(|known| known.turns.join(share));
+        Pace { organization_id, id, rate: None, limit: share, insists: AtomicBool::new(false), system, number }
     }
 
     #[tokio::test]
     async fn syncs_to_one_system_share_its_requests_at_once() {
         let systems = Systems::default();
-        let (one, other) = (pace(&systems, 2), pace(&systems, 3));
-        let first = one.enter().unwrap();
-        let _second = other.enter().unwrap();
-        assert!(one.enter().is_none(), "two are under way");
-        let _third = other.enter().unwrap();
-        assert!(other.enter().is_none());
-        assert_eq!((one.room(1), other.room(2)), (0, 2));
+        let (one, other) = (pace(&systems, 1), pace(&systems, 3));
+        let first = one.enter(0).unwrap();
+        let _second = other.enter(0).unwrap();
+        assert!(one.enter(1).is_none(), "one at once");
+        let _third = other.enter(1).unwrap();
+        assert!(other.enter(2).is_none(), "three are under way");
+        assert_eq!((one.room(1), other.room(2)), (1, 2));
         let system = one.system();
         let freed = system.freed();
         drop(first);
         freed.await;
         assert_eq!(other.room(2), 3);
+        let freed = system.freed();
+        drop(one);
+        freed.await;
+    }
+
+    #[tokio::test]
+    async fn others_look_again_when_one_that_waited_has_got_through() {
+        let systems = Systems::default();
+        let (many, few) = (pace(&systems, 2), pace(&systems, 1));
+        let first = many.enter(0).unwrap();
+        let _second = many.enter(1).unwrap();
+        assert!(few.enter(0).is_none());
+        drop(first);
+        assert!(many.enter(1).is_none(), "it is another's turn");
+        let system = many.system();
+        let freed = system.freed();
+        let third = few.enter(0).unwrap();
+        freed.await;
+        drop(third);
+        assert!(many.enter(1).is_some());
     }
 
     #[test]

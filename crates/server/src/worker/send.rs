@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use connectors::{Connector, OutboundRecord, Permanence, RecordAnswer};
 use domain::asking::{FATE_UNKNOWN, Way};
 use domain::doubt::Certainty;
-use domain::pacing::{Held, HeldBy};
+use domain::pacing::{Held, HeldBy, Passage};
 use domain::record::{ALREADY_DELIVERED, HANDLED_MANUALLY, RecordError, RecordOutcome, RecordState};
 use sha2::{Digest, Sha256};
 use store::OrgTx;
@@ -25,6 +25,8 @@ use crate::vault::Sealed;
 
 /// Error code of a record whose data is not staged.
 const NO_DATA: &str = "NO_DATA";
+/// Error code of a record whose data is staged and cannot be opened, by the keys that are known here.
+const DATA_UNREADABLE: &str = "DATA_UNREADABLE";
 /// Error code of a record whose attempt was taken for dead before its request left.
 const NEVER_SENT: &str = "NEVER_SENT";
 
@@ -67,23 +69,30 @@ pub(super) async fn prepare(
             Some((_, RecordState::Delivered)) => outcomes.push(skipped(key.clone(), ALREADY_DELIVERED)),
             Some((_, RecordState::Handled)) => outcomes.push(skipped(key.clone(), HANDLED_MANUALLY)),
             Some((row, _)) if may_be_taken_twice(claimed, row, now) => kept.push(fate_unknown(row)),
-            Some((row, _)) => match open(state, config.id, row)? {
-                Some(record) => {
+            Some((row, _)) => match open(state, config.id, row) {
+                Ok(Some(record)) => {
                     known.insert(row.key.clone(), sending(row));
                     leaving.push(record);
                 }
-                None => outcomes.push(without_data(key)),
+                Ok(None) => outcomes.push(without_data(key)),
+                // It keeps nobody else from leaving.
+                Err(error) => {
+                    tracing::error!(sync_id = %sync.id, error = %format!("{error:#}"), "a record cannot be read");
+                    kept.push(unreadable(row));
+                }
             },
             None => outcomes.push(without_data(key)),
         }
     }
     let mut batches = connector.batches(&leaving);
-    let (granted, held) = if paid {
-        (batches.len(), None)
+    let passage = if paid {
+        // Nothing more is asked for, but whether the system wants to be left alone meanwhile.
+        pace.pass(&mut tx, 0, now).await?;
+        Passage { granted: u32::try_from(batches.len()).unwrap_or(u32::MAX), held: None }
     } else {
-        let passage = pace.pass(&mut tx, batches.len(), now).await?;
-        (usize::try_from(passage.granted).unwrap_or(usize::MAX).min(batches.len()), passage.held)
+        pace.pass(&mut tx, batches.len(), now).await?
     };
+    let granted = usize::try_from(passage.granted).unwrap_or(usize::MAX).min(batches.len());
     let back: Vec<RecordKey> = batches.split_off(granted).iter().flatten().map(key_of).collect();
     let sent: Vec<RecordKey> = batches.iter().flatten().map(key_of).collect();
     let leaving: Vec<NewOutcome> = sent.iter().filter_map(|key| known.remove(key)).collect();
@@ -91,7 +100,7 @@ pub(super) async fn prepare(
     store::source_records::mark_sending(&mut tx, config.id, sync.id, attempt, &sent, asking, now).await?;
     if !kept.is_empty() {
         // One that was marked before and did not leave is no longer on its way.
-        let settled: Vec<SettledRecord<'_>> = kept.iter().map(|new| settled(new, Certainty::Open)).collect();
+        let settled: Vec<SettledRecord<'_>> = kept.iter().map(|new| settled(new, Certainty::NotTaken)).collect();
         let updates = config.allow_updates;
         store::source_records::settle(&mut tx, config.id, sync.id, attempt, &settled, updates, now).await?;
         outcomes.append(&mut kept);
@@ -100,7 +109,10 @@ pub(super) async fn prepare(
     store::record_outcomes::upsert(&mut tx, sync.key(), attempt, &outcomes, now).await?;
     tx.commit().await?;
     lease.extended(asked);
-    Ok(Some(Prepared { batches, back, held }))
+    if !paid {
+        pace.granted(passage.granted);
+    }
+    Ok(Some(Prepared { batches, back, held: passage.held }))
 }
 
 /// Whether a record's fate is unknown, and its repetition would not be recognised: it has to be asked for first.
@@ -115,6 +127,17 @@ fn fate_unknown(row: &OutboundRow) -> NewOutcome {
         ..RecordError::default()
     };
     NewOutcome { outcome: RecordOutcome::Unknown, errors: vec![error], ..sending(row) }
+}
+
+/// A record whose fate is unknown stays so: that nothing is sent of it now says nothing of what was sent before.
+fn unreadable(row: &OutboundRow) -> NewOutcome {
+    let error = RecordError {
+        code: DATA_UNREADABLE.to_owned(),
+        message: "the record's staged data could not be opened; nothing was sent".to_owned(),
+        ..RecordError::default()
+    };
+    let outcome = if row.doubt.is_some() { RecordOutcome::Unknown } else { RecordOutcome::Failed };
+    NewOutcome { outcome, errors: vec![error], ..sending(row) }
 }
 
 /// The outcome of a record that leaves as it stands.

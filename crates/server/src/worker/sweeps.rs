@@ -17,6 +17,9 @@ use crate::state::AppState;
 
 /// Most items of one sweep; the rest comes with the next.
 const LIMIT: i64 = 200;
+/// Most retries that one sweep asks for: each looks at all of its sync's records, and leases that ran out are not to wait
+/// for them.
+const RETRIES: i64 = 20;
 
 /// How long a webhook that has been settled is kept: far longer than its retry can wait.
 const WEBHOOKS_KEPT: TimeDelta = TimeDelta::days(30);
@@ -95,14 +98,16 @@ async fn run_one(state: &AppState, due: &Due) -> Result<(), LedgerError> {
 async fn retry_due(state: &AppState) -> Result<(), StoreError> {
     let due = {
         let mut tx = PlainTx::begin(&state.db).await?;
-        store::retry_timers::due(&mut tx, state.clock.now(), LIMIT).await?
+        store::retry_timers::due(&mut tx, state.clock.now(), RETRIES).await?
     };
     for due in &due {
-        let retried = match retry_one(state, *due).await {
-            Err(LedgerError::AlreadyActive(_) | LedgerError::Refused(_)) => put_off_one(state, *due).await,
-            other => other,
-        };
-        report(retried, "a sync could not be retried by itself")?;
+        match retry_one(state, *due).await {
+            Ok(()) => continue,
+            Err(LedgerError::AlreadyActive(_) | LedgerError::Refused(_)) => {}
+            other => report(other, "a sync could not be retried by itself")?,
+        }
+        // Also what fails for another reason: it is not to be there first, again and again, before others that are due.
+        report(put_off_one(state, *due).await, "a sync's retry could not be put off")?;
     }
     if !due.is_empty() {
         state.wake();

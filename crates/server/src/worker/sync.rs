@@ -10,6 +10,7 @@ use domain::sync_log::draft::Completion;
 use store::OrgTx;
 use store::active_syncs::ActiveSync;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use super::dispatch::{Dispatch, Sent, send_all};
@@ -85,7 +86,8 @@ pub(super) async fn execute(
         }
     };
     let lease = Arc::new(lease);
-    let heartbeat = tokio::spawn(lease::beat(state.clone(), Arc::clone(&lease)));
+    // It ends with whatever ends this: beating on, it would keep an attempt alive that nobody works on.
+    let heartbeat = AbortOnDropHandle::new(tokio::spawn(lease::beat(state.clone(), Arc::clone(&lease))));
     let report = match read::read(state, &mut claimed, source, &lease, shutdown).await {
         Ok(read) => {
             let with = Dispatch { state, claimed: &claimed, connector: &connector, lease: &lease, shutdown };
@@ -99,9 +101,9 @@ pub(super) async fn execute(
         Err(Unread::Failed(why)) => failed(claimed.attempt, SOURCE_UNAVAILABLE, &why),
         Err(Unread::Stopped) => stopped(claimed.attempt),
         // Closed already, and nothing was done that could be told late: least of all that it went well.
-        Err(Unread::LeaseLost) => return heartbeat.abort(),
+        Err(Unread::LeaseLost) => return,
     };
-    heartbeat.abort();
+    drop(heartbeat);
     end(state, &claimed, report).await;
 }
 

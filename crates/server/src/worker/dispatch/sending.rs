@@ -6,7 +6,7 @@ mod marks;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use connectors::OutboundRecord;
@@ -20,6 +20,16 @@ use super::answers::Unwritten;
 use super::work::Work;
 use super::{Dispatch, Marked, Sent};
 
+/// How long after it was marked a record leaves without being judged once more: others may have the slots for long, and
+/// the time ends in which its system would recognise a repetition (see [`REPEAT_MARGIN`](domain::asking::REPEAT_MARGIN)).
+const JUDGED_FOR: Duration = Duration::from_mins(1);
+
+/// Records that are marked, and when they were.
+type Marks = (Instant, Vec<OutboundRecord>);
+
+/// A request that has ended: when its records had been marked, what it says of the system, and what of them.
+type Ended = (Instant, Option<Verdict>, Answers);
+
 /// The sending of an attempt's records.
 pub(super) struct Sending<'a> {
     with: Dispatch<'a>,
@@ -30,9 +40,10 @@ pub(super) struct Sending<'a> {
     queue: VecDeque<RecordKey>,
     /// Being marked.
     marking: Work<'a, Marked>,
+    marking_since: Instant,
     /// Marked, and ready to leave.
-    ready: VecDeque<Vec<OutboundRecord>>,
-    under_way: JoinSet<(Option<Verdict>, Answers)>,
+    ready: VecDeque<Marks>,
+    under_way: JoinSet<Ended>,
     /// Answered, and to be written.
     unwritten: Unwritten,
     /// Being written: how many answers.
@@ -62,6 +73,7 @@ impl<'a> Sending<'a> {
             batch_size,
             queue: VecDeque::from(records),
             marking: Work::none(),
+            marking_since: Instant::now(),
             ready: VecDeque::new(),
             under_way: JoinSet::new(),
             // Those that are marked ahead last until so many are written.
@@ -118,9 +130,9 @@ impl<'a> Sending<'a> {
                 () = self.with.shutdown.cancelled(), if waiting => continue,
                 () = self.with.lease.lost(), if waiting => continue,
                 () = &mut freed, if blocked => continue,
-                () = tokio::time::sleep(LOOK_AGAIN), if waiting && self.held.is_some() => continue,
+                () = tokio::time::sleep(LOOK_AGAIN), if waiting && (blocked || self.held.is_some()) => continue,
             };
-            let mut requests: Vec<(Option<Verdict>, Answers)> = first.into_iter().filter_map(Result::ok).collect();
+            let mut requests: Vec<Ended> = first.into_iter().filter_map(Result::ok).collect();
             while let Some(more) = self.under_way.try_join_next() {
                 requests.extend(more.ok());
             }
@@ -200,18 +212,25 @@ impl<'a> Sending<'a> {
 
     /// Lets requests leave for which there is a slot. Returns whether others have the slots.
     fn leave(&mut self) -> bool {
-        while self.under_way.len() < self.slots && !self.ready.is_empty() && self.with.lease.holds(Instant::now()) {
-            let Some(permit) = self.pace.enter() else { return true };
-            let Some(batch) = self.ready.pop_front() else { return false };
+        while self.under_way.len() < self.slots && self.next_may_leave(Instant::now()) {
+            let Some(permit) = self.pace.enter(self.under_way.len()) else { return true };
+            let Some((marked, batch)) = self.ready.pop_front() else { return false };
             let connector = Arc::clone(self.with.connector);
             self.under_way.spawn(async move {
                 let answers = connector.send(&batch).await;
                 drop(permit);
-                (connectors::verdict(&answers), batch.into_iter().zip(answers).collect())
+                (marked, connectors::verdict(&answers), batch.into_iter().zip(answers).collect())
             });
         }
-        // Nothing is marked that would wait for them.
-        self.ready.is_empty() && !self.queue.is_empty() && self.pace.room(self.under_way.len()) == 0
+        // Nothing is marked that would wait for them; and who would not send now keeps nobody from a slot.
+        let wants_more = self.ready.is_empty() && !self.queue.is_empty() && self.held.is_none();
+        wants_more && self.pace.room(self.under_way.len()) == 0
+    }
+
+    /// Whether there is something that may leave as it is marked.
+    fn next_may_leave(&self, now: Instant) -> bool {
+        let is_judged = |(marked, _): &Marks| now.saturating_duration_since(*marked) < JUDGED_FOR;
+        self.ready.front().is_some_and(is_judged) && self.with.lease.holds(now)
     }
 
     /// Begins to write answers beside everything else, where they are due; otherwise returns when they are.
@@ -235,16 +254,22 @@ impl<'a> Sending<'a> {
     }
 
     /// Takes in what came back of requests; it is written as soon as it is due.
-    async fn take_in(&mut self, requests: Vec<(Option<Verdict>, Answers)>) {
-        if requests.iter().any(|(verdict, _)| verdict.is_some_and(|verdict| verdict.standing != Standing::Answered)) {
+    async fn take_in(&mut self, requests: Vec<Ended>) {
+        let met_trouble =
+            |(_, verdict, _): &Ended| verdict.is_some_and(|verdict| verdict.standing != Standing::Answered);
+        if requests.iter().any(met_trouble) {
             // What is being marked has asked before this was known, and is not to overwrite it.
             self.quiesce().await;
         }
         let mut verdicts = Vec::new();
         let mut answered: Answers = Vec::new();
-        for (verdict, answers) in requests {
+        for (marked, verdict, answers) in requests {
             verdicts.extend(verdict);
-            answered.extend(sort_out(answers, &mut self.ready, &mut self.splits));
+            let (again, rest) = sort_out(answers, &mut self.splits);
+            answered.extend(rest);
+            for batch in again {
+                self.ready.push_front((marked, batch));
+            }
         }
         let now = self.with.state.clock.now();
         if verdicts.iter().any(|verdict| verdict.standing == Standing::Answered) {
@@ -270,7 +295,7 @@ impl<'a> Sending<'a> {
         self.unwritten.add(answered, Instant::now());
         if !said.is_empty() {
             self.quiesce().await;
-            self.pace.tell(self.with.state, &said).await;
+            self.pace.tell(self.with.state, &said, self.with.shutdown).await;
         }
     }
 }

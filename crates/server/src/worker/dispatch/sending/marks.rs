@@ -1,6 +1,8 @@
 //! The marks of an attempt's records: how many are made ahead of their requests, what comes of them, and how they are taken
 //! back.
 
+use std::time::Instant;
+
 use chrono::{DateTime, Utc};
 use connectors::{OutboundRecord, RecordAnswer};
 use domain::pacing::{Held, HeldBy};
@@ -17,7 +19,8 @@ impl Sending<'_> {
         match marked {
             Ok((prepared, perhaps_marked)) => {
                 self.marked += prepared.batches.iter().map(Vec::len).sum::<usize>();
-                self.ready.extend(prepared.batches);
+                let since = self.marking_since;
+                self.ready.extend(prepared.batches.into_iter().map(|batch| (since, batch)));
                 if perhaps_marked {
                     self.back.extend(prepared.back);
                 } else {
@@ -53,8 +56,9 @@ impl Sending<'_> {
         if self.marking.is_under_way() || !self.back.is_empty() || !self.unsent.is_empty() {
             return;
         }
-        // Where a slot is free and something is ready, the lease has run out: nothing leaves before it is marked anew,
-        // under a lease that holds. The ledger says whether the attempt still is this worker's.
+        // Where a slot is free and something is ready, the lease has run out, or it has waited for long: nothing leaves
+        // before it is judged and marked anew, under a lease that holds. The ledger says whether the attempt still is this
+        // worker's.
         let again = self.under_way.len() < self.slots && !self.ready.is_empty();
         let keys: Vec<RecordKey> = if again {
             // What is known already is written first.
@@ -68,6 +72,7 @@ impl Sending<'_> {
         };
         if !keys.is_empty() {
             let (with, pace) = (self.with, self.pace);
+            self.marking_since = Instant::now();
             self.marking.begin(async move { with.prepare(pace, &keys, again).await });
         }
     }
@@ -103,7 +108,7 @@ impl Sending<'_> {
 
     /// Takes what is marked and has not left.
     pub(super) fn take_ready(&mut self) -> Vec<RecordKey> {
-        let keys = keys_of(self.ready.drain(..));
+        let keys = keys_of(self.ready.drain(..).map(|(_, batch)| batch));
         self.marked = self.marked.saturating_sub(keys.len());
         keys
     }
