@@ -8,6 +8,8 @@ mod batching;
 mod dispatch;
 mod lease;
 mod mail;
+mod moment;
+mod outcomes;
 mod pace;
 mod read;
 pub mod seal;

@@ -155,21 +155,22 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// Where a person presses Retry: at the latest sync that failed, since one beside the first may have taken what was left of
+    /// Where a person presses Retry: at every sync that failed, since one beside the first may have taken what was left of
     /// it; at the first one where none is seen to have failed.
-    async fn to_retry(&self) -> anyhow::Result<Uuid> {
+    async fn to_retry(&self) -> anyhow::Result<Vec<Uuid>> {
         let begun = self.begun().await?;
         // While the database is away nobody sees a list.
         let listed = self.admin().syncs(self.integration).await.unwrap_or_default();
         let failed = |sync: &&Value| matches!(sync["status"].as_str(), Some("failed" | "retried_failed"));
-        listed.iter().find(failed).map_or(Ok(begun), id_of)
+        let failed: Vec<Uuid> = listed.iter().filter(failed).map(id_of).collect::<anyhow::Result<_>>()?;
+        Ok(if failed.is_empty() { vec![begun] } else { failed })
     }
 
     /// Both administrators press Retry at once, and a sync of everything may be asked for beside them. Returns whether
     /// anything came of it.
     pub async fn press(&self, sync_beside: bool) -> anyhow::Result<bool> {
         let [first, second] = &self.administrators;
-        let sync = self.to_retry().await?;
+        let failed = self.to_retry().await?;
         let path = format!("/integrations/{}/syncs", self.integration);
         let beside = async {
             if !sync_beside {
@@ -177,10 +178,19 @@ impl<'a> Stage<'a> {
             }
             patiently(|| first.request(Method::POST, &path, None)).await.map(Some)
         };
-        let (one, other, beside) =
-            tokio::try_join!(patiently(|| first.retry(sync)), patiently(|| second.retry(sync)), beside)?;
+        let retries = async {
+            let mut replies = Vec::new();
+            for sync in &failed {
+                let (one, other) =
+                    tokio::try_join!(patiently(|| first.retry(*sync)), patiently(|| second.retry(*sync)))?;
+                replies.extend([one, other]);
+            }
+            Ok(replies)
+        };
+        let (mut replies, beside) = tokio::try_join!(retries, beside)?;
+        replies.extend(beside);
         let mut began = false;
-        for reply in [Some(one), Some(other), beside].into_iter().flatten() {
+        for reply in replies {
             match (reply.status, reply.code()) {
                 (200..300, _) => began = true,
                 (409, "already_active" | "nothing_to_retry") => {}

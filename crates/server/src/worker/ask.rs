@@ -3,7 +3,6 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use connectors::OutboundRecord;
@@ -19,9 +18,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::dispatch::{ASK_AGAIN, Dispatch};
 use super::lease::Lease;
+use super::moment::Moment;
 use super::pace::{LOOK_AGAIN, Pace, wait};
-use super::send;
 use super::sync::DATABASE_PAUSE;
+use super::{outcomes, send};
 use crate::http::problem::Chain;
 use crate::ledger::{Claimed, storable_errors};
 use crate::state::AppState;
@@ -224,7 +224,7 @@ async fn write(
     outcomes: &[NewOutcome],
     absent: &[AbsentRecord],
 ) -> anyhow::Result<()> {
-    let (asked, now) = (Instant::now(), state.clock.now());
+    let (asked, now) = (Moment::now(), state.clock.now());
     let mut tx = OrgTx::begin_durable(&state.db, claimed.sync.organization_id).await?;
     let held = lease.extend(&mut tx, now).await?;
     if held {
@@ -233,8 +233,8 @@ async fn write(
     // What has arrived is known whoever has the attempt now; the rest is said by whoever has it.
     let told: Vec<NewOutcome> =
         outcomes.iter().filter(|outcome| held || outcome.outcome.is_delivered()).cloned().collect();
-    let settled: Vec<SettledRecord<'_>> = told.iter().map(|new| send::settled(new, Certainty::Open)).collect();
-    send::write(state, claimed, tx, &told, &settled, told.len(), now).await?;
+    let settled: Vec<SettledRecord<'_>> = told.iter().map(|new| outcomes::settled(new, Certainty::Open)).collect();
+    outcomes::write(state, claimed, tx, &told, &settled, told.len(), now).await?;
     if held {
         lease.extended(asked);
     }
@@ -247,11 +247,11 @@ fn outcome_of(claimed: &Claimed, answered: &Answered) -> Option<NewOutcome> {
     let known = doubtful.known.clone();
     let errors = match &said.clone().settled(&doubtful.doubt, *asked_at) {
         Asked::Found { reference } => {
-            let external_reference_id = reference.as_deref().map(send::storable_reference);
+            let external_reference_id = reference.as_deref().map(outcomes::storable_reference);
             return Some(NewOutcome { outcome: RecordOutcome::Succeeded, external_reference_id, ..known });
         }
         Asked::Taken { reference, .. } => {
-            let external_reference_id = reference.as_deref().map(send::storable_reference);
+            let external_reference_id = reference.as_deref().map(outcomes::storable_reference);
             let errors = vec![awaiting_posting()];
             return Some(NewOutcome { outcome: RecordOutcome::Unknown, errors, external_reference_id, ..known });
         }

@@ -14,10 +14,10 @@ use store::source_records::RecordKey;
 use tokio_util::sync::CancellationToken;
 
 use super::lease::Lease;
+use super::outcomes::Telling;
 use super::pace::Pace;
-use super::send;
-use super::send::Telling;
 use super::sync::DATABASE_PAUSE;
+use super::{outcomes, send};
 use crate::ledger::Claimed;
 use crate::state::AppState;
 
@@ -53,7 +53,7 @@ impl Dispatch<'_> {
             return;
         }
         let Dispatch { state, claimed, lease, .. } = self;
-        while let Err(error) = send::record_unsent(state, claimed, lease, unsent).await {
+        while let Err(error) = outcomes::record_unsent(state, claimed, lease, unsent).await {
             tracing::warn!(sync_id = %claimed.sync.id, error = %error, "unsent records could not be recorded; trying again");
             tokio::time::sleep(DATABASE_PAUSE).await;
         }
@@ -63,7 +63,7 @@ impl Dispatch<'_> {
     /// Writes that records are left for another attempt, and why.
     async fn record_held(&self, marked: &[RecordKey], keys: &[RecordKey], held: Held) {
         let Dispatch { state, claimed, lease, .. } = self;
-        while let Err(error) = send::record_held(state, claimed, lease, marked, keys, held).await {
+        while let Err(error) = outcomes::record_held(state, claimed, lease, marked, keys, held).await {
             tracing::warn!(sync_id = %claimed.sync.id, error = %error, "records could not be left; trying again");
             tokio::time::sleep(DATABASE_PAUSE).await;
         }
@@ -74,7 +74,7 @@ impl Dispatch<'_> {
     /// until the database takes it.
     async fn record(&self, answered: &[(OutboundRecord, RecordAnswer)], telling: Telling) {
         let Dispatch { state, claimed, .. } = self;
-        while let Err(error) = send::record(state, claimed, answered, telling).await {
+        while let Err(error) = outcomes::record(state, claimed, answered, telling).await {
             tracing::warn!(sync_id = %claimed.sync.id, error = %error, "answers could not be recorded; trying again");
             tokio::time::sleep(DATABASE_PAUSE).await;
         }
@@ -89,7 +89,7 @@ impl Dispatch<'_> {
     async fn put_back(&self, throttled: &[(OutboundRecord, RecordAnswer)], unsent: &[RecordKey]) -> bool {
         let Dispatch { state, claimed, lease, .. } = self;
         let runs = loop {
-            match send::put_back(state, claimed, lease, throttled, unsent).await {
+            match outcomes::put_back(state, claimed, lease, throttled, unsent).await {
                 Ok(runs) => break runs,
                 Err(error) => {
                     tracing::warn!(

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use store::{OrgTx, StoreError};
@@ -10,6 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::moment::Moment;
 use crate::http::problem::Chain;
 use crate::state::AppState;
 
@@ -38,7 +39,7 @@ pub(super) struct Holder {
 pub(super) struct Lease {
     holder: Holder,
     length: Duration,
-    began: Instant,
+    began: Moment,
     /// For how long it surely holds, in milliseconds since it began.
     holds_for: AtomicU64,
     lost: CancellationToken,
@@ -46,7 +47,7 @@ pub(super) struct Lease {
 
 impl Lease {
     /// A lease that was asked for at a moment.
-    pub(super) fn given(holder: Holder, length: Duration, asked: Instant) -> Self {
+    pub(super) fn given(holder: Holder, length: Duration, asked: Moment) -> Self {
         let lost = CancellationToken::new();
         let lease = Self { holder, length, began: asked, holds_for: AtomicU64::new(0), lost };
         lease.extended(asked);
@@ -65,14 +66,14 @@ impl Lease {
     }
 
     /// An extension was committed. It counts from the moment it was asked for: the ledger's own count begins no earlier.
-    pub(super) fn extended(&self, asked: Instant) {
+    pub(super) fn extended(&self, asked: Moment) {
         let until = self.since_it_began(asked).saturating_add(millis(self.length / MARGIN * (MARGIN - 1)));
         // An answer that comes late takes nothing away.
         self.holds_for.fetch_max(until, Ordering::SeqCst);
     }
 
     /// Whether a request may leave: nobody else can have taken the attempt for dead by then.
-    pub(super) fn holds(&self, now: Instant) -> bool {
+    pub(super) fn holds(&self, now: Moment) -> bool {
         !self.is_lost() && self.since_it_began(now) < self.holds_for.load(Ordering::SeqCst)
     }
 
@@ -86,8 +87,8 @@ impl Lease {
         self.lost.cancelled().await;
     }
 
-    fn since_it_began(&self, moment: Instant) -> u64 {
-        millis(moment.saturating_duration_since(self.began))
+    fn since_it_began(&self, moment: Moment) -> u64 {
+        millis(moment.since(self.began))
     }
 }
 
@@ -101,7 +102,7 @@ pub(super) async fn beat(state: AppState, lease: Arc<Lease>) {
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !lease.is_lost() {
         tick.tick().await;
-        let asked = Instant::now();
+        let asked = Moment::now();
         let extended = async {
             // Durable, since the worker counts on it: forgotten by the database, it would end earlier there.
             let mut tx = OrgTx::begin_durable(&state.db, lease.holder.organization_id).await?;
@@ -123,14 +124,14 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_mins(1);
 
-    fn given(asked: Instant) -> Lease {
+    fn given(asked: Moment) -> Lease {
         let holder = Holder { organization_id: Uuid::nil(), sync_id: Uuid::nil(), attempt: 0, owner: Uuid::nil() };
         Lease::given(holder, MINUTE, asked)
     }
 
     #[test]
     fn a_lease_ends_a_little_before_the_ledger_says_so() {
-        let asked = Instant::now();
+        let asked = Moment::now();
         let lease = given(asked);
         assert!(lease.holds(asked));
         assert!(lease.holds(asked + Duration::from_millis(54_999)));
@@ -139,7 +140,7 @@ mod tests {
 
     #[test]
     fn an_extension_counts_from_when_it_was_asked_for_and_takes_nothing_away() {
-        let asked = Instant::now();
+        let asked = Moment::now();
         let lease = given(asked);
         let later = asked + Duration::from_secs(40);
         lease.extended(later);
@@ -153,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_lost_lease_holds_no_more_whatever_comes_late() {
-        let asked = Instant::now();
+        let asked = Moment::now();
         let lease = given(asked);
         lease.lost.cancel();
         lease.extended(asked);

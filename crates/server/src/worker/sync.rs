@@ -2,7 +2,7 @@
 //! each outcome as it comes, ends the attempt.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use connectors::{Connector, GuardedClients, Source};
 use domain::source::SOURCE_UNAVAILABLE;
@@ -15,9 +15,10 @@ use uuid::Uuid;
 
 use super::dispatch::{Dispatch, Sent, send_all};
 use super::lease::{self, Holder, Lease};
+use super::moment::Moment;
 use super::pace::{Pace, Systems};
 use super::read::{self, Read, Unread};
-use super::{ask, send};
+use super::{ask, outcomes};
 use crate::external_systems;
 use crate::http::integrations::settings;
 use crate::http::problem::Chain;
@@ -34,7 +35,7 @@ const WORKER_STOPPED: &str = "WORKER_STOPPED";
 /// Claims a waiting sync; `None` if somebody else did, or it is gone.
 pub(super) async fn claim(state: &AppState, owner: Uuid, active: &ActiveSync) -> Option<(Claimed, Lease)> {
     let lease_seconds = state.config.worker.lease_seconds;
-    let asked = Instant::now();
+    let asked = Moment::now();
     let claimed = async {
         let mut tx = OrgTx::begin(&state.db, active.organization_id).await?;
         let mut ledger = state.ledger(&mut tx, state.clock.now());
@@ -94,7 +95,7 @@ pub(super) async fn execute(
             let ended = match ask_and_send(with, senders, &read).await {
                 Sent::All | Sent::LeaseLost => succeeded(claimed.attempt),
                 Sent::Stopped => stopped(claimed.attempt),
-                Sent::Held(held) => failed(claimed.attempt, held.code(), send::held_back(held)),
+                Sent::Held(held) => failed(claimed.attempt, held.code(), outcomes::held_back(held)),
             };
             Report { warnings: read.warnings, ..ended }
         }

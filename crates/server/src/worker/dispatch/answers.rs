@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::super::batching::Answers;
-use super::super::send::Telling;
+use super::super::outcomes::Telling;
 
 /// How long an answer waits for others.
 const TOGETHER: Duration = Duration::from_millis(20);

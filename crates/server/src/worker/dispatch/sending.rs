@@ -15,6 +15,7 @@ use store::source_records::RecordKey;
 use tokio::task::JoinSet;
 
 use super::super::batching::{Answers, MOST_SPLITS, marked_ahead, sort_out};
+use super::super::moment::Moment;
 use super::super::pace::{LOOK_AGAIN, Pace};
 use super::answers::Unwritten;
 use super::work::Work;
@@ -25,10 +26,10 @@ use super::{Dispatch, Marked, Sent};
 const JUDGED_FOR: Duration = Duration::from_mins(1);
 
 /// Records that are marked, and when they were.
-type Marks = (Instant, Vec<OutboundRecord>);
+type Marks = (Moment, Vec<OutboundRecord>);
 
 /// A request that has ended: when its records had been marked, what it says of the system, and what of them.
-type Ended = (Instant, Option<Verdict>, Answers);
+type Ended = (Moment, Option<Verdict>, Answers);
 
 /// The sending of an attempt's records.
 pub(super) struct Sending<'a> {
@@ -40,7 +41,7 @@ pub(super) struct Sending<'a> {
     queue: VecDeque<RecordKey>,
     /// Being marked.
     marking: Work<'a, Marked>,
-    marking_since: Instant,
+    marking_since: Moment,
     /// Marked, and ready to leave.
     ready: VecDeque<Marks>,
     under_way: JoinSet<Ended>,
@@ -73,7 +74,7 @@ impl<'a> Sending<'a> {
             batch_size,
             queue: VecDeque::from(records),
             marking: Work::none(),
-            marking_since: Instant::now(),
+            marking_since: Moment::now(),
             ready: VecDeque::new(),
             under_way: JoinSet::new(),
             // Those that are marked ahead last until so many are written.
@@ -212,7 +213,7 @@ impl<'a> Sending<'a> {
 
     /// Lets requests leave for which there is a slot. Returns whether others have the slots.
     fn leave(&mut self) -> bool {
-        while self.under_way.len() < self.slots && self.next_may_leave(Instant::now()) {
+        while self.under_way.len() < self.slots && self.next_may_leave(Moment::now()) {
             let Some(permit) = self.pace.enter(self.under_way.len()) else { return true };
             let Some((marked, batch)) = self.ready.pop_front() else { return false };
             let connector = Arc::clone(self.with.connector);
@@ -228,8 +229,8 @@ impl<'a> Sending<'a> {
     }
 
     /// Whether there is something that may leave as it is marked.
-    fn next_may_leave(&self, now: Instant) -> bool {
-        let is_judged = |(marked, _): &Marks| now.saturating_duration_since(*marked) < JUDGED_FOR;
+    fn next_may_leave(&self, now: Moment) -> bool {
+        let is_judged = |(marked, _): &Marks| now.since(*marked) < JUDGED_FOR;
         self.ready.front().is_some_and(is_judged) && self.with.lease.holds(now)
     }
 

@@ -1,7 +1,6 @@
 //! Records that are not sent because of what their source says, or does not say.
 
 use std::collections::HashMap;
-use std::time::Instant;
 
 use domain::record::{RecordError, RecordOutcome};
 use domain::source::{SOURCE_GONE, SOURCE_UNAVAILABLE};
@@ -14,8 +13,9 @@ use super::{Read, STAGED_AT_ONCE};
 use crate::ledger::{Claimed, skipped, storable_errors};
 use crate::state::AppState;
 use crate::worker::lease::Lease;
-use crate::worker::send;
+use crate::worker::moment::Moment;
 use crate::worker::sync::DATABASE_PAUSE;
+use crate::worker::{outcomes, send};
 
 /// Why a record is not sent.
 #[derive(Clone, Debug)]
@@ -59,7 +59,7 @@ async fn record_held(
     keys: &[RecordKey],
     lease: &Lease,
 ) -> anyhow::Result<()> {
-    let (asked, now) = (Instant::now(), state.clock.now());
+    let (asked, now) = (Moment::now(), state.clock.now());
     // Durable, since the lease is counted on from here.
     let mut tx = OrgTx::begin_durable(&state.db, claimed.sync.organization_id).await?;
     if !lease.extend(&mut tx, now).await? {
@@ -69,7 +69,7 @@ async fn record_held(
     let rows: HashMap<&RecordKey, &OutboundRow> = rows.iter().map(|row| (&row.key, row)).collect();
     let outcomes: Vec<NewOutcome> =
         keys.iter().filter_map(|key| Some(held_back(key, held.get(key)?, rows.get(key).copied()))).collect();
-    send::write(state, claimed, tx, &outcomes, &[], outcomes.len(), now).await?;
+    outcomes::write(state, claimed, tx, &outcomes, &[], outcomes.len(), now).await?;
     lease.extended(asked);
     Ok(())
 }

@@ -1,14 +1,13 @@
 //! The marks of an attempt's records: how many are made ahead of their requests, what comes of them, and how they are taken
 //! back.
 
-use std::time::Instant;
-
 use chrono::{DateTime, Utc};
 use connectors::{OutboundRecord, RecordAnswer};
 use domain::pacing::{Held, HeldBy};
 use store::source_records::RecordKey;
 
 use super::super::super::batching::{keys_of, next_to_mark};
+use super::super::super::moment::Moment;
 use super::super::super::send;
 use super::super::{ASK_AGAIN, Marked};
 use super::Sending;
@@ -72,7 +71,7 @@ impl Sending<'_> {
         };
         if !keys.is_empty() {
             let (with, pace) = (self.with, self.pace);
-            self.marking_since = Instant::now();
+            self.marking_since = Moment::now();
             self.marking.begin(async move { with.prepare(pace, &keys, again).await });
         }
     }
