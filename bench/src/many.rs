@@ -41,14 +41,16 @@ struct Side {
 
 /// Lets all sync at once, and waits for those whose systems answer.
 pub async fn measure(installation: &Installation, quick: bool) -> Result<Vec<Figure>> {
-    let peer = Peer::start().await?;
-    let figures = with_peer(installation, &peer, if quick { 20 } else { 200 }).await;
+    // What answers and what does not are two systems: one that hangs is left alone by everybody.
+    let (peer, silent) = (Peer::start().await?, Peer::start().await?);
+    let figures = with_peers(installation, &peer, &silent, if quick { 20 } else { 200 }).await;
     peer.stop().await?;
+    silent.stop().await?;
     figures
 }
 
-async fn with_peer(installation: &Installation, peer: &Peer, number: usize) -> Result<Vec<Figure>> {
-    let sides = connect(installation, peer, number).await?;
+async fn with_peers(installation: &Installation, peer: &Peer, silent: &Peer, number: usize) -> Result<Vec<Figure>> {
+    let sides = connect(installation, peer, silent, number).await?;
     let all = sides.len();
     peer.reset(Manner { accepting: true, service_ms: SERVICE_MS }).await?;
     let server = installation.pid()?;
@@ -95,14 +97,14 @@ async fn with_peer(installation: &Installation, peer: &Peer, number: usize) -> R
     Ok(vec![memory.tell(), wait.tell()])
 }
 
-async fn connect(installation: &Installation, peer: &Peer, number: usize) -> Result<Vec<Side>> {
+async fn connect(installation: &Installation, peer: &Peer, silent: &Peer, number: usize) -> Result<Vec<Side>> {
     let mut sides = Vec::with_capacity(ORGANIZATIONS * INTEGRATIONS);
     for organization in 0..ORGANIZATIONS {
         let client = installation.organization(&format!("Many {organization}")).await?;
         let client = client.administrator(installation).await?;
         for place in 0..INTEGRATIONS {
             let answers = place > 0;
-            let url = if answers { &peer.records_url } else { &peer.silent_url };
+            let url = if answers { &peer.records_url } else { &silent.silent_url };
             let name = format!("System {place}");
             let integration = records::connect(&client, &name, url, CONCURRENCY, TIMEOUT_MS).await?;
             records::stage(&client, integration, number).await?;

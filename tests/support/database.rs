@@ -28,18 +28,43 @@ pub struct Database {
     pub maintenance_url: String,
     /// A superuser's address, for making things up and for looking behind the policies.
     pub superuser_url: String,
-    name: String,
+    _dropped: Dropped,
 }
+
+/// Somebody else's database with nothing in it, dropped with the value.
+#[derive(Debug)]
+pub struct ForeignDatabase {
+    /// A superuser's address.
+    pub superuser_url: String,
+    _dropped: Dropped,
+}
+
+impl ForeignDatabase {
+    /// Makes one.
+    pub async fn create() -> anyhow::Result<Self> {
+        // A second installation of the provider is refused, harmlessly.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let server = server()?;
+        let name = new_name();
+        let mut admin = PgConnection::connect(&server).await?;
+        admin.execute(AssertSqlSafe(format!("CREATE DATABASE {name} TEMPLATE template0"))).await?;
+        admin.close().await?;
+        Ok(Self { superuser_url: with_database(&server, &name)?, _dropped: Dropped(name) })
+    }
+}
+
+/// The database of this name goes with the value.
+#[derive(Debug)]
+struct Dropped(String);
 
 impl Database {
     /// Copies the template.
     pub async fn create() -> anyhow::Result<Self> {
         // A second installation of the provider is refused, harmlessly.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let server =
-            std::env::var(VARIABLE).with_context(|| format!("{VARIABLE} is not set: use `cargo xtask test`"))?;
+        let server = server()?;
         let template = TEMPLATE.get_or_try_init(|| make_template(&server)).await?;
-        let name = format!("{PREFIX}{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let name = new_name();
         let mut admin = PgConnection::connect(&server).await?;
         // One copy at a time: a template may have no other user.
         admin.execute(AssertSqlSafe(format!("SELECT pg_advisory_lock(hashtext('{template}'))"))).await?;
@@ -51,7 +76,7 @@ impl Database {
             app_url: role_url(&server, &name, APP)?,
             maintenance_url: role_url(&server, &name, MAINTENANCE)?,
             superuser_url: with_database(&server, &name)?,
-            name,
+            _dropped: Dropped(name),
         };
         database.check_role().await?;
         Ok(database)
@@ -108,10 +133,10 @@ pub async fn dump(superuser: &PgPool, organization: Option<Uuid>) -> BTreeMap<St
     dump
 }
 
-impl Drop for Database {
+impl Drop for Dropped {
     /// On a thread of its own, since a drop can't await. What fails here is dropped by a later process.
     fn drop(&mut self) {
-        let name = self.name.clone();
+        let name = self.0.clone();
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
@@ -121,6 +146,15 @@ impl Drop for Database {
         });
         drop(dropping.join());
     }
+}
+
+/// The address of the server for tests.
+fn server() -> anyhow::Result<String> {
+    std::env::var(VARIABLE).with_context(|| format!("{VARIABLE} is not set: use `cargo xtask test`"))
+}
+
+fn new_name() -> String {
+    format!("{PREFIX}{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
 async fn make_template(server: &str) -> anyhow::Result<String> {

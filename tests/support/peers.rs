@@ -3,6 +3,7 @@
 //! gives.
 
 mod books;
+mod claims_database;
 mod dataverse;
 mod held;
 mod mail_server;
@@ -16,6 +17,7 @@ mod wiremock;
 mod xledger;
 
 pub use books::{Behaviour, Booking, Books, BooksLog};
+pub use claims_database::{ClaimsDatabase, READER_PASSWORD};
 pub use dataverse::DataverseBehaviour;
 pub use held::{Held, HeldRequest};
 pub use mail_server::{MailServer, Received, smtp_url};

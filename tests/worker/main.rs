@@ -2,6 +2,7 @@
 
 mod asking;
 mod automatic;
+mod databases;
 mod doubts;
 mod dynamics365;
 mod fair;

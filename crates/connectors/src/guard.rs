@@ -2,15 +2,18 @@
 //!
 //! Addresses of external systems are typed in by people of the organizations, so they must not become a way into the
 //! operator's own network. The check sits where it cannot be passed by, in the one client that goes to them: see
-//! [`GuardedClient`]. Requests that go where the operator says (the archive's bucket, mail) are none of its business.
+//! [`GuardedClient`], and in the one function that connects to what is not HTTP: [`connect()`]. Requests that go where the
+//! operator says (the archive's bucket, mail) are none of its business.
 
 mod client;
+mod connect;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
 pub use client::{DestinationRefused, GuardedClient, GuardedClients};
+pub use connect::{Unconnected, connect, connect_with_names};
 
 /// IPv4 addresses that are nobody's public server, and the one public address that is a cloud's metadata service.
 const REFUSED_V4: &[(Ipv4Addr, u8)] = &[

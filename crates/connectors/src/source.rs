@@ -12,6 +12,7 @@
 
 mod answer;
 mod http;
+mod postgresql;
 mod record;
 
 use std::borrow::Cow;
@@ -26,6 +27,7 @@ use uuid::Uuid;
 use crate::connector::{BuildError, ConnectionTest};
 use crate::guard::{GuardedClients, OutboundPolicy};
 use http::HttpSource;
+use postgresql::PostgresqlSource;
 
 /// The member of the settings, and of the credentials, that is about the source.
 const SOURCE: &str = "source";
@@ -96,6 +98,11 @@ impl SourceTrouble {
     }
 }
 
+/// A source answered something that nothing can be made of.
+fn unclear(message: &str) -> SourceTrouble {
+    SourceTrouble { code: "SOURCE_UNCLEAR".to_owned(), message: message.to_owned() }
+}
+
 /// What came of fetching a record.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fetched {
@@ -153,8 +160,11 @@ pub fn build_source_with(
 ) -> Result<Option<Box<dyn Source>>, BuildError> {
     let parts = Parts::of(settings, credentials);
     let Some(source) = parts.source else { return Ok(None) };
-    let source = HttpSource::build(source, parts.source_credentials, clients)?;
-    Ok(Some(Box::new(source)))
+    let credentials = parts.source_credentials;
+    if postgresql::is_meant(source) {
+        return Ok(Some(Box::new(PostgresqlSource::build(source, credentials, clients.policy())?)));
+    }
+    Ok(Some(Box::new(HttpSource::build(source, credentials, clients)?)))
 }
 
 /// Credentials of which one set was given anew: the other one stays. What is given in another form replaces everything.
@@ -202,8 +212,12 @@ impl<'a> Parts<'a> {
             target = within(TARGET, target);
         }
         if let Some(source) = self.source {
-            let found = http::parse(source, self.source_credentials, policy).err().unwrap_or_default();
-            target.extend(within(SOURCE, found));
+            let found = if postgresql::is_meant(source) {
+                postgresql::settings::parse(source, self.source_credentials, policy).err()
+            } else {
+                http::parse(source, self.source_credentials, policy).err()
+            };
+            target.extend(within(SOURCE, found.unwrap_or_default()));
         }
         for name in self.two_sets.into_iter().flat_map(Map::keys) {
             if !matches!(name.as_str(), TARGET | SOURCE) {

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use connectors::generic_http::GenericHttp;
 use connectors::generic_http::settings::parse;
+use connectors::guard::{Unconnected, connect_with_names};
 use connectors::{
     Connector, Fetched, GuardedClient, OutboundPolicy, OutboundRecord, build, build_source, validate_settings,
 };
@@ -265,6 +266,72 @@ async fn reading_codes(address: &str, policy: &OutboundPolicy) -> [String; 3] {
         Fetched::Found(_) | Fetched::Gone => String::new(),
     };
     [listed, fetched, source.test().await.code]
+}
+
+/// Settings of an integration whose records are read from a database.
+fn reading_database(host: &str, port: u16) -> Value {
+    json!({ "url": "https://books.example/", "source": {
+        "kind": "postgresql", "type": "expense_claim", "host": host, "port": port, "database": "claims",
+        "tls": "disable", "list_query": "SELECT 1", "fetch_query": "SELECT $1", "timeout_ms": 60_000,
+    } })
+}
+
+/// The role that a database is read as.
+fn reader() -> Value {
+    json!({ "source": { "type": "basic", "username": "reader", "password": "a password" } })
+}
+
+#[tokio::test]
+async fn databases_are_read_as_guarded_as_records_are_sent() {
+    let policy = OutboundPolicy::public_only();
+    for (class, addresses) in INSIDE {
+        for address in *addresses {
+            let settings = reading_database(address, 5432);
+            let found = validate_settings(ConnectorType::GenericHttp, &settings, Some(&reader()), &policy);
+            let pointers: Vec<&str> = found.iter().map(|violation| violation.pointer.as_str()).collect();
+            assert_eq!(pointers, ["/settings/source/host"], "{class}: {address}");
+            assert!(build_source(&settings, Some(&reader()), &policy).is_err(), "{class}: {address}");
+        }
+    }
+    let inside = Inside::start();
+    let source = build_source(&reading_database("localhost", 5432), Some(&reader()), &policy).unwrap().unwrap();
+    assert_eq!(source.list(None, None).await.unwrap_err().code, REFUSED);
+    assert!(matches!(source.fetch(Uuid::nil()).await, Fetched::Unreadable(trouble) if trouble.code == REFUSED));
+    assert_eq!(source.test().await.code, REFUSED);
+
+    // A name whose address changes after it was checked, and one with an address of either kind.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (outside, port) = (listener.local_addr().unwrap(), inside.address().port());
+    let policy = OutboundPolicy::parse("127.0.0.1/32").unwrap();
+    let names = Names::default();
+    names.will_say([&[outside], &[inside.address()]]);
+    let connect = |port| connect_with_names(&policy, "db.example", port, Duration::from_mins(1), names.clone());
+    assert_eq!(connect(outside.port()).await.unwrap().peer_addr().unwrap(), outside);
+    assert!(matches!(connect(port).await, Err(Unconnected::Refused(_))));
+    names.will_say([&[inside.address(), outside], &[]]);
+    assert_eq!(connect(outside.port()).await.unwrap().peer_addr().unwrap(), outside);
+    assert!(matches!(connect(port).await, Err(Unconnected::Refused(_))), "a name without an address");
+    assert!(matches!(connect(port).await, Err(Unconnected::Name)), "no name");
+    assert!(names.said_all() && inside.is_untouched());
+}
+
+#[tokio::test]
+async fn what_answers_in_a_databases_place_is_told_apart() {
+    let policy = OutboundPolicy::parse("127.0.0.1/32").unwrap();
+    let code = async |settings: &Value| {
+        let source = build_source(settings, Some(&reader()), &policy).unwrap().unwrap();
+        source.test().await.code
+    };
+    let web_server = external_system("204 No Content").await;
+    let mut settings = reading_database("127.0.0.1", web_server.port());
+    settings["source"]["tls"] = json!("verify-full");
+    assert_eq!(code(&settings).await, "TLS_FAILURE");
+    // It says that much more is to come, and says no more.
+    settings = reading_database("127.0.0.1", web_server.port());
+    settings["source"]["timeout_ms"] = json!(1_000);
+    assert_eq!(code(&settings).await, "TIMEOUT");
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    assert_eq!(code(&reading_database("127.0.0.1", nobody.port())).await, "CONNECTION_REFUSED");
 }
 
 #[tokio::test]

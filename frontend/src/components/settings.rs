@@ -16,7 +16,7 @@ use crate::api::{ApiError, Versioned};
 use crate::remote::Remote;
 use crate::session::use_session;
 use connector::{ConnectorForm, has_form};
-use credentials::{CredentialsForm, can_be_set};
+use credentials::{CredentialsForm, ReadFrom, can_be_set};
 use summary::summary;
 
 /// The settings of an integration.
@@ -77,8 +77,7 @@ pub fn Settings(
     let told = Memo::new(move |_| value.with(|value| value.value.retry_webhook_url.is_some()));
     let paused = Memo::new(move |_| value.with(|value| value.value.summary.paused));
     let connector = value.with_untracked(|value| value.value.summary.connector_type);
-    let has_source =
-        value.with_untracked(|value| value.value.settings.get("source").is_some_and(|source| !source.is_null()));
+    let source = value.with_untracked(|value| ReadFrom::of(&value.value.settings));
     view! {
         <div class="stack">
             {move || error.get().map(|error| view! { <ErrorView error /> })}
@@ -89,7 +88,7 @@ pub fn Settings(
                 } else if connecting.get() {
                     view! { <ConnectorForm value open=connecting busy error save /> }.into_any()
                 } else if replacing.get() {
-                    view! { <CredentialsForm connector has_source open=replacing busy error testing save /> }.into_any()
+                    view! { <CredentialsForm connector source open=replacing busy error testing save /> }.into_any()
                 } else {
                     view! {
                         <div class="actions">

@@ -10,7 +10,8 @@ pub fn connection(code: &str) -> String {
         | "access_denied"
         | "invalid_client"
         | "invalid_grant"
-        | "unauthorized_client" => tr!(connection.credentials_refused),
+        | "unauthorized_client"
+        | "ACCESS_DENIED" => tr!(connection.credentials_refused),
         "CREDENTIALS_UNREADABLE" => tr!(connection.credentials_unreadable),
         "SETTINGS_REFUSED" => tr!(connection.settings_refused),
         "DNS_FAILURE" => tr!(connection.dns),
@@ -25,6 +26,10 @@ pub fn connection(code: &str) -> String {
         "NOT_JSON" => tr!(connection.not_json),
         "SOURCE_UNCLEAR" => tr!(connection.unclear),
         "ANSWER_TOO_LARGE" => tr!(connection.too_large),
+        "DATABASE_MISSING" => tr!(connection.no_database),
+        "ROLE_TOO_POWERFUL" => tr!(connection.powerful),
+        "QUERY_REFUSED" => tr!(connection.query),
+        "QUERY_WRITES" => tr!(connection.writes),
         "REJECTED" => tr!(connection.rejected),
         _ if code.starts_with("HTTP_3") => tr!(connection.redirect),
         _ if code.starts_with("HTTP_5") => tr!(connection.server_error),
@@ -59,6 +64,10 @@ mod tests {
         "NOT_JSON",
         "SOURCE_UNCLEAR",
         "ANSWER_TOO_LARGE",
+        "DATABASE_MISSING",
+        "ROLE_TOO_POWERFUL",
+        "QUERY_REFUSED",
+        "QUERY_WRITES",
         "REJECTED",
         "HTTP_418",
     ];

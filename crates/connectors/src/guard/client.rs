@@ -125,9 +125,9 @@ fn make(
 }
 
 /// Hands on only those addresses of a name that the policy allows.
-struct GuardedNames<N> {
-    names: N,
-    policy: Arc<OutboundPolicy>,
+pub(super) struct GuardedNames<N> {
+    pub(super) names: N,
+    pub(super) policy: Arc<OutboundPolicy>,
 }
 
 impl<N: Resolve> Resolve for GuardedNames<N> {
@@ -144,7 +144,7 @@ impl<N: Resolve> Resolve for GuardedNames<N> {
 }
 
 /// Names as the operating system resolves them.
-struct SystemNames;
+pub(super) struct SystemNames;
 
 impl Resolve for SystemNames {
     fn resolve(&self, name: Name) -> Resolving {

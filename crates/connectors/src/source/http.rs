@@ -12,8 +12,8 @@ use url::form_urlencoded::byte_serialize;
 use uuid::Uuid;
 
 use super::answer::{Said, judge};
-use super::record::{NoRecord, Pointers};
-use super::{Cursor, Fetched, Page, Source, SourceTrouble, Unusable};
+use super::record::{self, NoRecord, Pointers};
+use super::{Cursor, Fetched, Page, Source, SourceTrouble, Unusable, unclear};
 use crate::connector::{BuildError, ConnectionTest};
 use crate::credentials::{self, Credentials};
 use crate::exchange;
@@ -70,17 +70,14 @@ pub(super) fn parse(
 fn read(mut reader: Reader<'_>, policy: &OutboundPolicy) -> Settings {
     let kind = reader.needed("kind", 20);
     if !matches!(kind.as_str(), "" | "http") {
-        reader.complain(Rule::UnknownValue, "kind", "http");
+        reader.complain(Rule::UnknownValue, "kind", "http or postgresql");
     }
     let list_url = address(&mut reader, "list_url", &[SINCE, CURSOR], policy);
     let fetch_url = address(&mut reader, "fetch_url", &[ID], policy);
     if !fetch_url.is_empty() && !fetch_url.contains(ID) {
         reader.complain(Rule::InvalidFormat, "fetch_url", "an address with {source_record_id} in it");
     }
-    let record_type = reader.needed("type", 100);
-    if !record_type.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')) {
-        reader.complain(Rule::InvalidFormat, "type", "letters, digits, points, hyphens and underscores");
-    }
+    let record_type = record::record_type(&mut reader);
     let items_pointer = reader.pointer("items_pointer");
     let next_pointer = reader.pointer("next_pointer");
     if list_url.contains(CURSOR) && !reader.has("next_pointer") {
@@ -211,11 +208,6 @@ impl HttpSource {
         }
         Ok(Page { records, unusable, next: self.next(part, here, since)? })
     }
-}
-
-/// The source answered something that nothing can be made of.
-fn unclear(message: &str) -> SourceTrouble {
-    SourceTrouble { code: "SOURCE_UNCLEAR".to_owned(), message: message.to_owned() }
 }
 
 #[async_trait]

@@ -1,11 +1,13 @@
 //! A record out of what a source says of it.
 
 use domain::amount::{can_be_kept, parse_amount};
+use domain::violation::Rule;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::SourceRecord;
 use crate::error_shapes::clean;
+use crate::reader::Reader;
 
 /// Characters of a label that are kept.
 const MAX_LABEL: usize = 200;
@@ -40,18 +42,36 @@ impl Pointers {
             None => Some(item),
         };
         let payload = payload.filter(|payload| payload.is_object()).ok_or(NoRecord::Payload)?.clone();
-        let label = at(self.label.as_deref())
-            .and_then(text)
-            .map(|label| clean(&label, MAX_LABEL))
-            .filter(|label| !label.is_empty());
-        let currency = at(self.currency.as_deref()).and_then(text).filter(|code| is_currency(code));
-        let amount = at(self.amount.as_deref()).and_then(text).and_then(|amount| parse_amount(amount.trim()));
-        let (amount, currency) = match (amount.filter(|amount| can_be_kept(*amount)), currency) {
-            (Some(amount), Some(currency)) => (Some(amount), Some(currency)),
-            _ => (None, None),
-        };
-        Ok(SourceRecord { id, label, amount, currency, payload })
+        let told = |pointer: &Option<String>| at(pointer.as_deref()).and_then(text);
+        Ok(record(id, told(&self.label), told(&self.amount), told(&self.currency), payload))
     }
+}
+
+/// A record out of its parts, as far as they can be kept.
+pub(super) fn record(
+    id: Uuid,
+    label: Option<String>,
+    amount: Option<String>,
+    currency: Option<String>,
+    payload: Value,
+) -> SourceRecord {
+    let label = label.map(|label| clean(&label, MAX_LABEL)).filter(|label| !label.is_empty());
+    let currency = currency.filter(|code| is_currency(code));
+    let amount = amount.and_then(|amount| parse_amount(amount.trim())).filter(|amount| can_be_kept(*amount));
+    let (amount, currency) = match (amount, currency) {
+        (Some(amount), Some(currency)) => (Some(amount), Some(currency)),
+        _ => (None, None),
+    };
+    SourceRecord { id, label, amount, currency, payload }
+}
+
+/// The type of a source's records, from its settings.
+pub(super) fn record_type(reader: &mut Reader<'_>) -> String {
+    let record_type = reader.needed("type", 100);
+    if !record_type.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')) {
+        reader.complain(Rule::InvalidFormat, "type", "letters, digits, points, hyphens and underscores");
+    }
+    record_type
 }
 
 fn text(value: &Value) -> Option<String> {

@@ -30,8 +30,36 @@ const fn kinds(connector: ConnectorType) -> &'static [Kind] {
     }
 }
 
-/// The kinds that a source knows.
-const OF_SOURCES: &[Kind] = &[Kind::Bearer, Kind::Basic, Kind::Header, Kind::Nothing];
+/// Where an integration's records are read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ReadFrom {
+    /// Their own app stages them.
+    Nowhere,
+    /// A source that is asked over HTTP.
+    Http,
+    /// A database, which knows roles and passwords alone.
+    Database,
+}
+
+impl ReadFrom {
+    /// As an integration's settings have it.
+    pub(super) fn of(settings: &Value) -> Self {
+        match settings.get("source") {
+            None | Some(Value::Null) => Self::Nowhere,
+            Some(source) if source["kind"] == "postgresql" => Self::Database,
+            Some(_) => Self::Http,
+        }
+    }
+
+    /// The kinds that the source knows.
+    const fn kinds(self) -> &'static [Kind] {
+        match self {
+            Self::Nowhere => &[],
+            Self::Http => &[Kind::Bearer, Kind::Basic, Kind::Header, Kind::Nothing],
+            Self::Database => &[Kind::Basic],
+        }
+    }
+}
 
 /// Whose credentials are set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,10 +91,10 @@ impl Whose {
         }
     }
 
-    const fn kinds(self, connector: ConnectorType) -> &'static [Kind] {
+    const fn kinds(self, connector: ConnectorType, source: ReadFrom) -> &'static [Kind] {
         match self {
             Self::Only | Self::Target => kinds(connector),
-            Self::Source => OF_SOURCES,
+            Self::Source => source.kinds(),
         }
     }
 }
@@ -137,8 +165,8 @@ impl Kind {
 pub(super) fn CredentialsForm(
     /// Of what system.
     connector: ConnectorType,
-    /// Whether its records are read from a source, which has credentials of its own.
-    has_source: bool,
+    /// Where its records are read from: a source has credentials of its own.
+    source: ReadFrom,
     /// Whether the form is open.
     open: RwSignal<bool>,
     /// Whether they are being saved.
@@ -150,8 +178,9 @@ pub(super) fn CredentialsForm(
     /// Saves them.
     save: Callback<IntegrationPatch>,
 ) -> impl IntoView {
+    let has_source = source != ReadFrom::Nowhere;
     let whose = RwSignal::new(if has_source { Whose::Target } else { Whose::Only });
-    let first = move || whose.get_untracked().kinds(connector).first().copied().unwrap_or(Kind::Nothing);
+    let first = move || whose.get_untracked().kinds(connector, source).first().copied().unwrap_or(Kind::Nothing);
     let kind = RwSignal::new(first());
     let name = RwSignal::new(String::new());
     let secret = RwSignal::new(String::new());
@@ -165,7 +194,7 @@ pub(super) fn CredentialsForm(
     };
     let choose = move |event: leptos::ev::Event| {
         let word = event_target_value(&event);
-        let known = whose.get_untracked().kinds(connector);
+        let known = whose.get_untracked().kinds(connector, source);
         kind.set(known.iter().copied().find(|kind| kind.word() == word).unwrap_or(Kind::Nothing));
     };
     let choose_whose = move |event: leptos::ev::Event| {
@@ -210,7 +239,7 @@ pub(super) fn CredentialsForm(
                 </div>
             })}
             {move || {
-                let known = whose.get().kinds(connector);
+                let known = whose.get().kinds(connector, source);
                 (known.len() > 1).then(|| view! {
                     <div class="ds-field">
                         <label class="ds-label" for="credentials-kind">{tr!(credentials.kind)}</label>
@@ -238,9 +267,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_database_knows_roles_and_passwords_alone() {
+        let of = |settings: Value| ReadFrom::of(&settings);
+        assert_eq!(of(json!({ "source": { "kind": "postgresql" } })), ReadFrom::Database);
+        assert_eq!(of(json!({ "source": { "kind": "http" } })), ReadFrom::Http);
+        assert_eq!(of(json!({ "source": null })), ReadFrom::Nowhere);
+        assert_eq!(of(json!({ "url": "https://books.example/" })), ReadFrom::Nowhere);
+        assert_eq!(ReadFrom::Database.kinds(), [Kind::Basic]);
+    }
+
+    #[test]
     fn credentials_have_the_members_that_their_form_asks_for() {
         for connector in ConnectorType::ALL {
-            for kind in kinds(*connector).iter().chain(OF_SOURCES) {
+            for kind in kinds(*connector).iter().chain(ReadFrom::Http.kinds()).chain(ReadFrom::Database.kinds()) {
                 let made = kind.credentials("open", "secret");
                 assert_eq!(made["type"], kind.word());
                 let asked = [kind.open_member(), kind.secret_member()];
