@@ -77,14 +77,13 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use domain::pacing::Bucket;
-use domain::record::{RecordError, RecordOutcome};
 
 use crate::connector::{ConnectionTest, Connector, LookedUp, OutboundRecord, Permanence, RecordAnswer};
 use crate::credentials::{ClientCredentials, Credentials};
 use crate::exchange::{self, Exchange, Trouble};
 use crate::guard::GuardedClient;
-use crate::ruling::blank;
-use crate::wording::{self, MAX_ERRORS};
+use crate::ruling::unmapped;
+use crate::wording;
 use answers::{Judge, Verdict};
 #[cfg(feature = "fuzz")]
 pub use batch::read_any_batch;
@@ -211,12 +210,6 @@ fn too_late() -> Trouble {
         message: "The token came so late that the request was not sent any more.".to_owned(),
         permanence: Permanence::Transient,
     }
-}
-
-/// The answer for a record that the mapping cannot write: nothing of it leaves.
-fn unmapped(mut errors: Vec<RecordError>) -> RecordAnswer {
-    errors.truncate(MAX_ERRORS);
-    RecordAnswer { errors, permanence: Permanence::Permanent, ..blank(None, RecordOutcome::Failed) }
 }
 
 #[async_trait]

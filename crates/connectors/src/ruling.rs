@@ -1,11 +1,12 @@
 //! From a status to what it says of the request: what needs no look at the records.
 
 use domain::doubt::Certainty;
-use domain::record::RecordOutcome;
+use domain::record::{RecordError, RecordOutcome};
 
 use crate::connector::{Permanence, RecordAnswer};
 use crate::error_shapes::ParsedError;
 use crate::exchange::Answer;
+use crate::wording::MAX_ERRORS;
 
 /// What is known when a status that isn't success is judged.
 #[derive(Clone, Copy, Debug, Default)]
@@ -55,6 +56,12 @@ pub(crate) fn blank(answer: Option<&Answer>, outcome: RecordOutcome) -> RecordAn
         retry_after: answer.and_then(|answer| answer.retry_after),
         again: false,
     }
+}
+
+/// The answer for a record that its mapping cannot write: nothing of it leaves.
+pub(crate) fn unmapped(mut errors: Vec<RecordError>) -> RecordAnswer {
+    errors.truncate(MAX_ERRORS);
+    RecordAnswer { errors, permanence: Permanence::Permanent, ..blank(None, RecordOutcome::Failed) }
 }
 
 /// Whether a complaint's code says that it was too much at once, whatever the status.

@@ -57,17 +57,16 @@ use std::time::{Duration, Instant, SystemTime};
 use async_trait::async_trait;
 use domain::asking::Asked;
 use domain::pacing::Bucket;
-use domain::record::{RecordError, RecordOutcome};
 use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
-use crate::connector::{ConnectionTest, Connector, LookedUp, OutboundRecord, Permanence, RecordAnswer};
+use crate::connector::{ConnectionTest, Connector, LookedUp, OutboundRecord, RecordAnswer};
 use crate::credentials::Credentials;
 use crate::exchange::{self, Answer, Exchange};
 use crate::guard::GuardedClient;
-use crate::ruling::blank;
-use crate::wording::{self, MAX_ERRORS, status_words};
+use crate::ruling::unmapped;
+use crate::wording::{self, status_words};
 use answers::Judge;
 use complaints::Kind;
 use look_up::{Failed, LookUp};
@@ -189,13 +188,6 @@ fn wait_after(exchange: &Exchange) -> Option<Duration> {
     let complaints = complaints::read(&body, SystemTime::now().into());
     let said: Option<Duration> = complaints.iter().filter_map(|complaint| complaint.wait).max();
     answer.retry_after.max(said)
-}
-
-/// The answer for a record that the mapping cannot write: nothing of it leaves.
-fn unmapped(mut errors: Vec<RecordError>) -> RecordAnswer {
-    errors.truncate(MAX_ERRORS);
-    let failed = blank(None, RecordOutcome::Failed);
-    RecordAnswer { errors, permanence: Permanence::Permanent, ..failed }
 }
 
 #[async_trait]

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use domain::asking::Asked;
 use domain::doubt::Certainty;
+use domain::record::RecordOutcome;
 use serde_json::{Value, json};
 use uuid::Uuid;
 

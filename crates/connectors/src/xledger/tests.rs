@@ -1,7 +1,9 @@
+use domain::record::RecordOutcome;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::*;
+use crate::connector::Permanence;
 use crate::exchange::Completeness;
 use crate::guard::OutboundPolicy;
 
