@@ -4,7 +4,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use connectors::{ConnectionTest, OutboundPolicy, build_source};
@@ -178,6 +178,81 @@ async fn types_that_stand_on_others_for_ever_are_not_followed() {
     });
     let found = tested(&[("tls", json!("disable"))], address).await;
     assert_eq!(found.code, "ANSWER_TOO_LARGE", "{}", found.message);
+}
+
+/// Takes a message: its kind, and what it says.
+fn take_message(stream: &mut TcpStream) -> io::Result<(u8, Vec<u8>)> {
+    let mut head = [0; 5];
+    stream.read_exact(&mut head)?;
+    let [kind, length @ ..] = head;
+    let mut body = vec![0; u32::from_be_bytes(length).saturating_sub(4) as usize];
+    stream.read_exact(&mut body)?;
+    Ok((kind, body))
+}
+
+/// A database without records, for so many simple questions: then it ends the connection, and says so. What it is asked is
+/// noted: the first words of simple questions, and the kinds of other messages.
+fn empty_database(stream: &mut TcpStream, questions: usize, asked: &Mutex<Vec<String>>) -> io::Result<()> {
+    let [text, uuid] = [25, 2950];
+    let (done, ready) = (message(b'C', b"SELECT 0\0"), message(b'Z', b"T"));
+    take_greeting(stream)?;
+    stream.write_all(&[message(b'R', &[0; 4]), ready.clone()].concat())?;
+    let (mut begun, mut parameters) = (0, Vec::new());
+    loop {
+        let (kind, body) = take_message(stream)?;
+        let word = if kind == b'Q' {
+            begun += 1;
+            String::from_utf8_lossy(&body).split([' ', '\0']).next().unwrap().to_owned()
+        } else {
+            char::from(kind).to_string()
+        };
+        asked.lock().unwrap().push(word);
+        if begun > questions {
+            return stream.write_all(&message(b'E', b"SFATAL\0VFATAL\0C08P01\0Mclient_idle_timeout\0\0"));
+        }
+        let answer = match kind {
+            // Where it is about the role: it may not do everything.
+            b'Q' => [columns(&[text]), row(&[Some(b"f")]), done.clone(), ready.clone()].concat(),
+            b'P' => {
+                // Behind the statement's name and its text come the types of its parameters.
+                parameters = body.splitn(3, |byte| *byte == 0).nth(2).unwrap().to_vec();
+                message(b'1', b"")
+            }
+            b'D' => [message(b't', &parameters), columns(&[uuid, text, text, text, text])].concat(),
+            b'B' => message(b'2', b""),
+            b'E' => done.clone(),
+            b'C' => message(b'3', b""),
+            b'S' => ready.clone(),
+            _ => return Ok(()),
+        };
+        stream.write_all(&answer)?;
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_given_back_as_it_was() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let said = Arc::clone(&asked);
+    let address = server(move |mut stream| empty_database(&mut stream, usize::MAX, &said));
+    let found = tested(&[("tls", json!("disable"))], address).await;
+    assert!(found.ok, "{} {}", found.code, found.message);
+    // A statement is closed, and what was done undone, before anybody else may be given the connection.
+    let question = ["BEGIN", "P", "D", "S", "B", "E", "S", "C", "S", "ROLLBACK"];
+    let expected = [&["BEGIN"][..], &question, &question].concat();
+    let asked = asked.lock().unwrap();
+    assert_eq!(asked[..expected.len()], expected);
+}
+
+#[tokio::test]
+async fn a_connection_that_was_ended_meanwhile_is_no_answer() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let said = Arc::clone(&asked);
+    // The role, and a part of the list: the record is asked for in vain, and then on another connection.
+    let address = server(move |mut stream| empty_database(&mut stream, 3, &said));
+    let found = tested(&[("tls", json!("disable"))], address).await;
+    assert!(found.ok, "{} {}", found.code, found.message);
+    let begun = asked.lock().unwrap().iter().filter(|word| *word == "BEGIN").count();
+    assert_eq!(begun, 5, "the role twice, the list once, the record twice");
 }
 
 #[tokio::test]

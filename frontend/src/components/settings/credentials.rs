@@ -199,6 +199,7 @@ pub(super) fn CredentialsForm(
     };
     let choose_whose = move |event: leptos::ev::Event| {
         whose.set(if event_target_value(&event) == "source" { Whose::Source } else { Whose::Target });
+        name.set(String::new());
         secret.set(String::new());
         kind.set(first());
         testing.forget();

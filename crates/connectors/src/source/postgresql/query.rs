@@ -30,13 +30,27 @@ fn told(rows: &str) -> String {
     )
 }
 
-/// The numbers of a query's parameters, or why it is none that only reads.
-pub(super) fn parameters(query: &str) -> Result<Vec<u32>, &'static str> {
+/// What is seen of a query.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// The numbers of its parameters.
+    pub(super) parameters: Vec<u32>,
+    /// Whether it takes only some of its rows, by their number: by LIMIT, OFFSET or FETCH. These are reserved, so that a
+    /// column by such a name stands behind AS or a point.
+    pub(super) is_cut_short: bool,
+}
+
+/// Looks through a query, or says why it is none that only reads.
+pub(super) fn seen(query: &str) -> Result<Seen, &'static str> {
+    const PARENTHESES: &str = "a query whose parentheses are closed";
     if query.contains('\0') {
         return Err("a query without null characters");
     }
-    let mut parameters = Vec::new();
+    let mut seen = Seen::default();
     let mut begun = false;
+    // What is asked stands around the query, in parentheses that are not its own to close.
+    let mut depth = 0_usize;
+    let mut names = false;
     let mut rest = query;
     while let Some(first) = rest.chars().next() {
         let after = &rest[first.len_utf8()..];
@@ -49,8 +63,16 @@ pub(super) fn parameters(query: &str) -> Result<Vec<u32>, &'static str> {
         } else {
             let (word, after) = match first {
                 ';' => return Err("one query, without a semicolon"),
+                '(' => {
+                    depth += 1;
+                    ("", Some(after))
+                }
+                ')' => {
+                    depth = depth.checked_sub(1).ok_or(PARENTHESES)?;
+                    ("", Some(after))
+                }
                 '\'' | '"' => ("", after_quote(after, first, false)),
-                '$' => ("", after_dollar(after, &mut parameters)),
+                '$' => ("", after_dollar(after, &mut seen.parameters)),
                 _ if is_part_of_word(first) => {
                     let (word, after) = rest.split_at(rest.find(|c: char| !is_part_of_word(c)).unwrap_or(rest.len()));
                     match after.strip_prefix('\'') {
@@ -60,14 +82,20 @@ pub(super) fn parameters(query: &str) -> Result<Vec<u32>, &'static str> {
                 }
                 _ => ("", Some(after)),
             };
-            if !begun && !["select", "with"].iter().any(|known| word.eq_ignore_ascii_case(known)) {
+            let is_one_of = |known: &[&str]| known.iter().any(|known| word.eq_ignore_ascii_case(known));
+            if !begun && !is_one_of(&["select", "with"]) {
                 return Err("a query that begins with SELECT or WITH");
             }
             begun = true;
+            seen.is_cut_short |= depth == 0 && !names && is_one_of(&["limit", "offset", "fetch"]);
+            names = first == '.' || is_one_of(&["as"]);
             after.ok_or("a query whose quotes are closed")?
         };
     }
-    if begun { Ok(parameters) } else { Err("a query that begins with SELECT or WITH") }
+    if !begun {
+        return Err("a query that begins with SELECT or WITH");
+    }
+    if depth == 0 { Ok(seen) } else { Err(PARENTHESES) }
 }
 
 const fn is_part_of_word(c: char) -> bool {
@@ -132,12 +160,16 @@ mod tests {
 
     use super::*;
 
+    fn parameters(query: &str) -> Result<Vec<u32>, &'static str> {
+        seen(query).map(|seen| seen.parameters)
+    }
+
     proptest! {
         #[test]
         fn nothing_follows_a_query(text in "(SELECT |WITH )[a-e0-9 '\"$*/\\\\\n-]{0,40}") {
-            if parameters(&text).is_ok() {
+            if seen(&text).is_ok() {
                 let two = format!("{text}\n; DELETE FROM claims");
-                prop_assert_eq!(parameters(&two), Err("one query, without a semicolon"));
+                prop_assert_eq!(seen(&two), Err("one query, without a semicolon"));
             }
         }
 
@@ -167,6 +199,27 @@ mod tests {
     }
 
     #[test]
+    fn a_query_that_takes_only_some_of_its_rows_shows() {
+        let cut_short = [
+            "SELECT id FROM claims ORDER BY changed_at LIMIT 100",
+            "SELECT id FROM claims offset 5",
+            "WITH c AS (SELECT id FROM claims) SELECT id FROM c FETCH/* */FIRST 5 ROWS ONLY",
+            "SELECT max AS limit FROM claims LIMIT 5",
+        ];
+        for query in cut_short {
+            assert!(seen(query).unwrap().is_cut_short, "{query}");
+        }
+        let whole = [
+            "SELECT id, max AS limit, c.offset, c . fetch, \"limit\", 'limit 1' FROM claims c -- LIMIT 1",
+            "SELECT id, (SELECT name FROM members ORDER BY name LIMIT 1) AS member FROM claims",
+            "SELECT id, limits, credit_limit AS /* the */ LIMIT FROM claims",
+        ];
+        for query in whole {
+            assert!(!seen(query).unwrap().is_cut_short, "{query}");
+        }
+    }
+
+    #[test]
     fn what_is_not_one_reading_query_is_refused() {
         let cases = [
             ("SELECT 1;", "semicolon"),
@@ -183,10 +236,12 @@ mod tests {
             ("SELECT $a$ $b$", "quotes"),
             ("SELECT E'\\'", "quotes"),
             ("SELECT /* /* */", "comments"),
+            ("SELECT 1) AS q, (SELECT 1", "parentheses"),
+            ("SELECT ')', (1 -- )", "parentheses"),
             ("SELECT '\0'", "null"),
         ];
         for (query, expected) in cases {
-            assert!(parameters(query).unwrap_err().contains(expected), "{query}");
+            assert!(seen(query).unwrap_err().contains(expected), "{query}");
         }
     }
 }

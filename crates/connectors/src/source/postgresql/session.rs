@@ -3,7 +3,8 @@
 //! What an organization's query may do is not left to its words: it is asked by the extended protocol, which takes one
 //! statement, and within a transaction that only reads, which a statement cannot change once it runs; the database itself
 //! ends what takes too long; and who may do everything there is refused. All of this is set for one transaction at a time,
-//! so that a pooler between may give the connection to others in turn.
+//! so that a pooler between may give the connection to others in turn. In the end the transaction is undone: nothing is kept
+//! of what a function did on the way.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -36,11 +37,15 @@ const MAX_ANSWER: usize = 8 * 1024 * 1024;
 /// How long a connection that is no longer needed has for taking its leave.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Whether the role, or one that it may become, may do everything.
+/// Whether the role, or one that it may become, may do everything, or what no transaction holds in: reach files and
+/// programs of the server's machine, or make a replication slot, for which the server keeps its log until it is full.
 const MAY_DO_EVERYTHING: &str = "
     SELECT EXISTS (
         SELECT FROM pg_catalog.pg_roles r
-        WHERE r.rolsuper AND pg_catalog.pg_has_role(session_user, r.oid, 'MEMBER')
+        WHERE (
+            r.rolsuper OR r.rolreplication
+            OR r.rolname IN ('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files')
+        ) AND pg_catalog.pg_has_role(session_user, r.oid, 'MEMBER')
     )
 ";
 
@@ -155,8 +160,8 @@ impl Session {
         match said {
             Some("f") => Ok(()),
             Some("t") => {
-                let message = "This role may do everything in the database, or become one that may. Use a role that may \
-                               only read.";
+                let message = "This role may do everything in the database, reach its server's files or programs, or \
+                               replicate it, or may become one that does. Use a role that may only read.";
                 Err(Unanswered::Said(trouble("ROLE_TOO_POWERFUL", message)))
             }
             _ => Err(Unanswered::Said(trouble("SOURCE_UNCLEAR", "The database does not say what the role may do."))),
@@ -175,19 +180,25 @@ impl Session {
         self.allowance.renew(TO_PREPARE);
         self.client.batch_execute(&begin(until)).await.map_err(unanswered)?;
         let (values, types): (Vec<_>, Vec<_>) = parameters.into_iter().unzip();
-        let statement = self.client.prepare_typed(sql, &types).await.map_err(unanswered)?;
-        self.allowance.renew(MAX_ANSWER);
-        let rows = self.client.query_raw(&statement, values).await.map_err(unanswered)?;
-        let mut rows = pin!(rows);
         let mut answer = Vec::new();
-        while let Some(row) = rows.try_next().await.map_err(unanswered)? {
-            if answer.len() == most {
-                let message = "The database answered with more records than it was asked for.";
-                return Err(Unanswered::Said(trouble("SOURCE_UNCLEAR", message)));
+        {
+            // Closed with this block, while the transaction still holds the connection: behind a pooler the next words may
+            // reach another one, and this one would keep the statement, whose name another process may come to use.
+            let statement = self.client.prepare_typed(sql, &types).await.map_err(unanswered)?;
+            self.allowance.renew(MAX_ANSWER);
+            let rows = self.client.query_raw(&statement, values).await.map_err(unanswered)?;
+            let mut rows = pin!(rows);
+            while let Some(row) = rows.try_next().await.map_err(unanswered)? {
+                if answer.len() == most {
+                    let message = "The database answered with more records than it was asked for.";
+                    return Err(Unanswered::Said(trouble("SOURCE_UNCLEAR", message)));
+                }
+                answer.push(read(&row).map_err(Unanswered::Said)?);
             }
-            answer.push(read(&row).map_err(Unanswered::Said)?);
         }
-        self.client.batch_execute("COMMIT").await.map_err(unanswered)?;
+        // Before PostgreSQL 16, large objects can be written in a transaction that only reads; and a function can change a
+        // setting for all that follows.
+        self.client.batch_execute("ROLLBACK").await.map_err(unanswered)?;
         Ok(answer)
     }
 
@@ -196,14 +207,16 @@ impl Session {
             return Unanswered::Said(too_large());
         }
         let trouble = of_asking(error, name);
-        // What ends idle sessions may have a word with whoever asks next.
-        let is_over = error.is_closed() || error.code().is_some_and(|state| state.code().starts_with("57P"));
+        // What ends idle sessions, the database or a pooler, may have a word with whoever asks next.
+        let says_so = |state: &str| ["57P", "08"].iter().any(|class| state.starts_with(class));
+        let is_over = error.is_closed() || error.code().is_some_and(|state| says_so(state.code()));
         if is_over { Unanswered::Lost(trouble) } else { Unanswered::Said(trouble) }
     }
 }
 
 /// Begins a transaction that only reads, and that the database ends by itself before nobody waits for it any more. What
-/// it says is written the same way for every role: a record that has not changed is not to look as if it had.
+/// it says is written the same way for every role: a record that has not changed is not to look as if it had. And texts end
+/// where they were seen to end when the query was saved.
 fn begin(until: Instant) -> String {
     let left = until.saturating_duration_since(Instant::now()) / 10 * 9;
     let millis = left.as_millis().max(1);
@@ -211,6 +224,6 @@ fn begin(until: Instant) -> String {
         "BEGIN TRANSACTION READ ONLY; SET LOCAL statement_timeout = {millis}; \
          SET LOCAL idle_in_transaction_session_timeout = {millis}; SET LOCAL TimeZone = 'UTC'; \
          SET LOCAL DateStyle = 'ISO, MDY'; SET LOCAL IntervalStyle = 'postgres'; SET LOCAL bytea_output = 'hex'; \
-         SET LOCAL extra_float_digits = 1"
+         SET LOCAL extra_float_digits = 1; SET LOCAL standard_conforming_strings = on"
     )
 }

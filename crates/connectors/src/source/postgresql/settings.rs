@@ -132,6 +132,10 @@ fn roots(reader: &mut Reader<'_>) -> Option<RootCertStore> {
     if !matches!(tls.as_deref(), None | Some("verify-full")) {
         reader.complain(Rule::UnknownValue, "tls", "verify-full or disable");
     }
+    if given.as_deref().is_some_and(|pem| pem.contains("PRIVATE KEY")) {
+        // Settings are no secret.
+        reader.complain(Rule::InvalidFormat, "ca_certificate", "certificates alone, without a private key");
+    }
     let mut roots = RootCertStore::empty();
     let Some(pem) = given else {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
@@ -150,10 +154,12 @@ fn reading_query(reader: &mut Reader<'_>, name: &'static str, of_one_record: boo
     if text.is_empty() {
         return text;
     }
-    let wrong = match query::parameters(&text) {
+    let wrong = match query::seen(&text) {
         Err(wrong) => Some(wrong),
-        Ok(parameters) if parameters.iter().any(|number| *number != 1) => Some("no other parameter than $1"),
-        Ok(parameters) if of_one_record && parameters.is_empty() => Some("a query with $1 in it, the record's id"),
+        Ok(seen) if seen.parameters.iter().any(|number| *number != 1) => Some("no other parameter than $1"),
+        Ok(seen) if of_one_record && seen.parameters.is_empty() => Some("a query with $1 in it, the record's id"),
+        // What it leaves out would not be asked for again: the next reading begins where this one did.
+        Ok(seen) if !of_one_record && seen.is_cut_short => Some("all records, without LIMIT, OFFSET and FETCH"),
         Ok(_) => None,
     };
     if let Some(wrong) = wrong {

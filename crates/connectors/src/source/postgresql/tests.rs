@@ -79,14 +79,29 @@ fn everything_wrong_is_said_at_once() {
 
 #[test]
 fn only_one_query_that_reads_is_saved() {
-    for query in ["DELETE FROM claims", "SELECT 1; SELECT 2", "SELECT $1;", "SELECT '$1", "COPY claims TO PROGRAM 'x'"]
-    {
+    let wrong = [
+        "DELETE FROM claims",
+        "SELECT 1; SELECT 2",
+        "SELECT $1;",
+        "SELECT '$1",
+        "COPY claims TO PROGRAM 'x'",
+        "SELECT id FROM claims WHERE id = $1) AS q, (SELECT 1",
+    ];
+    for query in wrong {
         let mut source = source();
         source["list_query"] = json!(query);
         source["fetch_query"] = json!(query);
         let expected = ["/settings/source/list_query invalid_format", "/settings/source/fetch_query invalid_format"];
         assert_eq!(refused(&source, &login()), expected, "{query}");
     }
+}
+
+#[test]
+fn a_list_is_not_cut_short_where_it_would_not_go_on() {
+    let mut source = source();
+    source["list_query"] = json!(format!("{LIST} ORDER BY changed_at LIMIT 100"));
+    source["fetch_query"] = json!(format!("{FETCH} LIMIT 1"));
+    assert_eq!(refused(&source, &login()), ["/settings/source/list_query invalid_format"]);
 }
 
 #[test]
@@ -123,6 +138,17 @@ fn nobody_shows_a_certificate_where_nothing_is_encrypted() {
     source["tls"] = json!("disable");
     assert_eq!(refused(&source, &login()), Vec::<String>::new());
     source["ca_certificate"] = json!("-----BEGIN CERTIFICATE-----");
+    assert_eq!(refused(&source, &login()), ["/settings/source/ca_certificate invalid_format"]);
+}
+
+#[test]
+fn no_private_key_is_kept_among_settings() {
+    let certificate = include_str!("../../../tests/databases/tls/authority.pem");
+    let mut source = source();
+    source["ca_certificate"] = json!(certificate);
+    assert_eq!(refused(&source, &login()), Vec::<String>::new());
+    let key = "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n";
+    source["ca_certificate"] = json!(format!("{certificate}{key}"));
     assert_eq!(refused(&source, &login()), ["/settings/source/ca_certificate invalid_format"]);
 }
 
