@@ -3,7 +3,7 @@
 use api_types::sync_logs::Sync;
 use domain::error_group::ErrorClass;
 use domain::record::RecordOutcome;
-use domain::sync_log::SyncStatus;
+use domain::sync_log::{ALL_RECORDS_FAILED, PARTIAL_FAILURE, SyncStatus};
 use leptos::prelude::*;
 use uuid::Uuid;
 
@@ -88,9 +88,15 @@ pub fn Failure(
 fn message(sync: &Sync) -> impl IntoView + use<> {
     let text = sync.error_message.clone().unwrap_or_default();
     let code = sync.error_code.as_deref().unwrap_or_default();
+    // Where none was refused, the words are a count of Syncwatch's, and nobody else's.
+    let unrefused = sync.records_failed == Some(0) && matches!(code, ALL_RECORDS_FAILED | PARTIAL_FAILURE);
+    let own = unrefused || sentence::is_own(code);
     // What is wrong with the records is told with each kind of failure below.
-    let own = sentence::is_own(code);
-    let cause = own.then(|| sentence::cause(code, ErrorClass::Other)).flatten();
+    let cause = if unrefused {
+        Some(tr!(cause.not_refused))
+    } else {
+        own.then(|| sentence::cause(code, ErrorClass::Other)).flatten()
+    };
     view! {
         {cause.map(|cause| view! { <p class="cause" data-testid="sync-cause">{cause}</p> })}
         <figure class="complaint failure-message">

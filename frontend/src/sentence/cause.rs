@@ -22,6 +22,7 @@ pub fn is_own(code: &str) -> bool {
             | "HANDLED_MANUALLY"
             | "MAPPING_MISSING_VALUE"
             | "MAPPING_INVALID_VALUE"
+            | "MAPPING_TOO_LARGE"
             | "ALREADY_THERE"
             | "BATCH_REJECTED"
             | "BATCH_STOPPED"
@@ -32,7 +33,15 @@ pub fn is_own(code: &str) -> bool {
             | "UNEXPECTED_ANSWER"
             | "ANSWER_TOO_LARGE"
             | "NO_ANSWER"
+            | "LOOK_UP_INCOMPLETE"
+            | "LOOK_UP_MISMATCH"
+            | "LOOK_UP_UNCLEAR"
+            | "NO_LOOK_UP"
+            | "PARTLY_POSTED"
+            | "POSTING_UNCLEAR"
+            | "INVALID_RECORD_TYPE"
             | "NO_TOKEN"
+            | "TOKEN_SERVICE_FAILED"
             | "TOKEN_TOO_LATE"
             | "DNS_FAILURE"
             | "TLS_FAILURE"
@@ -60,9 +69,14 @@ fn by_code(code: &str) -> Option<String> {
         "HANDLED_MANUALLY" => tr!(cause.handled_manually),
         "MAPPING_MISSING_VALUE" => tr!(cause.mapping_missing),
         "MAPPING_INVALID_VALUE" => tr!(cause.mapping_invalid),
+        "MAPPING_TOO_LARGE" => tr!(cause.mapping_large),
         "BATCH_REJECTED" | "BATCH_STOPPED" => tr!(cause.batch_rejected),
         "PARTIAL_ANSWER" | "RESULTS_MISSING" => tr!(cause.partial_answer),
         "PARTLY_ACCEPTED" => tr!(cause.partly_accepted),
+        "LOOK_UP_INCOMPLETE" | "LOOK_UP_MISMATCH" | "LOOK_UP_UNCLEAR" => tr!(cause.look_up),
+        "NO_LOOK_UP" => tr!(record.fate_unknown),
+        "POSTING_FAILED" => tr!(cause.posting_failed),
+        "PARTLY_POSTED" | "POSTING_UNCLEAR" => tr!(cause.posting_unclear),
         "NOT_JSON" | "ANSWER_TOO_LARGE" | "UNEXPECTED_ANSWER" => tr!(cause.not_json),
         "TIMEOUT" | "NO_ANSWER" => tr!(cause.no_answer),
         "DNS_FAILURE" | "TLS_FAILURE" | "CONNECT_TIMEOUT" | "CONNECTION_REFUSED" | "UNREACHABLE" => {
@@ -77,9 +91,11 @@ fn by_code(code: &str) -> Option<String> {
         | "invalid_client"
         | "invalid_grant"
         | "unauthorized_client" => tr!(cause.credentials),
+        "TOKEN_SERVICE_FAILED" | "TOKEN_TOO_LATE" => tr!(cause.token_service),
         SYSTEM_BUSY => tr!(record.system_busy),
         SYSTEM_UNAVAILABLE => tr!(record.system_unavailable),
-        "CONNECTOR_UNAVAILABLE" => tr!(cause.connector),
+        // Nothing of a record is wrong where nobody is let in for what the settings name.
+        "CONNECTOR_UNAVAILABLE" | "invalid_resource" | "invalid_scope" => tr!(cause.connector),
         "WORKER_STOPPED" | "ATTEMPT_ABANDONED" => tr!(cause.interrupted),
         _ => return None,
     })
@@ -125,5 +141,24 @@ mod tests {
         assert_ne!(cause("SOURCE_GONE", ErrorClass::Missing), cause("E1043", ErrorClass::Missing));
         assert!(is_own("SYSTEM_BUSY") && cause("SYSTEM_BUSY", ErrorClass::Other).is_some());
         assert!(is_own("SOURCE_GONE") && !is_own("INVALID_VALUE") && !is_own("TIMEOUT"));
+        // The words of the first are the system's, whose posting it was; those of the others are not.
+        assert!(!is_own("POSTING_FAILED") && is_own("POSTING_UNCLEAR") && is_own("LOOK_UP_UNCLEAR"));
+    }
+
+    #[test]
+    fn what_syncwatch_finds_out_itself_is_told_whatever_its_kind() {
+        text::set_locale(Locale::en);
+        let codes = [
+            "LOOK_UP_MISMATCH",
+            "NO_LOOK_UP",
+            "PARTLY_POSTED",
+            "POSTING_FAILED",
+            "MAPPING_TOO_LARGE",
+            "TOKEN_TOO_LATE",
+        ];
+        let told: BTreeSet<String> = codes.iter().filter_map(|code| cause(code, ErrorClass::Other)).collect();
+        assert_eq!(told.len(), codes.len(), "{told:?}");
+        // Nobody is let in for that scope: nothing of the record is to be corrected.
+        assert_ne!(cause("invalid_scope", ErrorClass::Value), cause("E1043", ErrorClass::Value));
     }
 }

@@ -12,6 +12,8 @@ pub fn connection(code: &str) -> String {
         | "invalid_grant"
         | "unauthorized_client"
         | "ACCESS_DENIED" => tr!(connection.credentials_refused),
+        "invalid_resource" | "invalid_scope" => tr!(connection.scope),
+        "NO_TOKEN" | "TOKEN_SERVICE_FAILED" | "TOKEN_TOO_LATE" => tr!(connection.token_service),
         "CREDENTIALS_UNREADABLE" => tr!(connection.credentials_unreadable),
         "SETTINGS_REFUSED" => tr!(connection.settings_refused),
         "DNS_FAILURE" => tr!(connection.dns),
@@ -33,6 +35,7 @@ pub fn connection(code: &str) -> String {
         "REJECTED" => tr!(connection.rejected),
         _ if code.starts_with("HTTP_3") => tr!(connection.redirect),
         _ if code.starts_with("HTTP_5") => tr!(connection.server_error),
+        _ if code.starts_with("HTTP_4") || code.starts_with("SQLSTATE_") => tr!(connection.rejected),
         _ => tr!(connection.unexpected),
     }
 }
@@ -48,6 +51,8 @@ mod tests {
         "OK",
         "REACHED",
         "CREDENTIALS_REFUSED",
+        "invalid_scope",
+        "TOKEN_SERVICE_FAILED",
         "CREDENTIALS_UNREADABLE",
         "SETTINGS_REFUSED",
         "DNS_FAILURE",
@@ -69,7 +74,7 @@ mod tests {
         "QUERY_REFUSED",
         "QUERY_WRITES",
         "REJECTED",
-        "HTTP_418",
+        "BAD_REQUEST.UNHEARD_OF",
     ];
 
     #[test]
@@ -82,5 +87,14 @@ mod tests {
         });
         let different: BTreeSet<&String> = told.iter().flatten().collect();
         assert_eq!(different.len(), CODES.len() * told.len());
+    }
+
+    #[test]
+    fn whoever_complains_was_reached() {
+        // A table that is not there, and a database with too many connections.
+        for code in ["HTTP_400", "SQLSTATE_53300"] {
+            assert_eq!(connection(code), connection("REJECTED"), "{code}");
+        }
+        assert_ne!(connection("HTTP_404"), connection("REJECTED"));
     }
 }

@@ -63,7 +63,8 @@ test("where nobody can be asked a person decides", async ({ signedIn: page, api 
     await preview.getByRole("button", { name: "Close" }).last().click();
 
     const failure = page.getByRole("region", { name: "What failed" });
-    await failure.getByText("1 record: sent, but no answer came").click();
+    await expect(failure.getByTestId("sync-cause"), "the system has refused nothing").toContainText("Nothing was refused.");
+    await failure.getByText("1 record: not known whether it arrived").click();
     const record = failure.getByTestId("record").filter({ hasText: "Claim 77" });
     await record.locator("summary").click();
     await record.getByRole("button", { name: "It was delivered" }).click();
@@ -76,6 +77,34 @@ test("where nobody can be asked a person decides", async ({ signedIn: page, api 
     const [known] = await api.records(sync.id, "unknown");
     expect(known!.state).toBe("delivered");
     expect(system.booked).toHaveLength(1);
+  } finally {
+    await system.close();
+  }
+});
+
+test("what a person has looked up in vain is sent again", async ({ signedIn: page, api }) => {
+  const system = await Forgetful.start("the first request");
+  try {
+    const { sync } = await lost(api, system, {});
+    expect(system.booked).toHaveLength(0);
+    await page.goto(`/syncs/${sync.id}`);
+    const failure = page.getByRole("region", { name: "What failed" });
+    await failure.getByText("1 record: not known whether it arrived").click();
+    const record = failure.getByTestId("record").filter({ hasText: "Claim 77" });
+    await record.locator("summary").click();
+    await record.getByRole("button", { name: "Send again" }).click();
+    const decision = page.getByRole("dialog", { name: "Send again" });
+    await decision.getByLabel("Reason").fill("Not in the books");
+    await decision.getByRole("button", { name: "Send again" }).click();
+    await expect(decision).toBeHidden();
+
+    await page.getByRole("button", { name: "Retry failed records" }).click();
+    const retry = page.getByRole("dialog", { name: "Retry failed records" });
+    await expect(retry).toContainText("1 record will be sent again.");
+    await retry.getByRole("button", { name: "Send 1 record" }).click();
+    await expect(retry.getByTestId("retry-result")).toContainText("The retry succeeded.");
+    const [delivered] = await api.records(sync.id, "succeeded");
+    expect(system.booked.map((one) => one.record_id)).toEqual([delivered!.source_record_id]);
   } finally {
     await system.close();
   }

@@ -1,4 +1,5 @@
-// A bookkeeping system that books what it gets and loses the answer, as a gateway does that gives up on it.
+// A bookkeeping system that books what it gets and loses the answer, as a gateway does that gives up on it; or that loses
+// the first request before anything is booked, and takes the others.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
@@ -7,17 +8,23 @@ export interface Booking {
   reference: string;
 }
 
+/** What it loses. */
+type Lost = "answers" | "the first request";
+
 export class Forgetful {
   #server: Server;
+  #loses: Lost;
+  #requests = 0;
   /** What was booked, oldest first. */
   readonly booked: Booking[] = [];
 
-  private constructor() {
+  private constructor(loses: Lost) {
+    this.#loses = loses;
     this.#server = createServer((incoming, outgoing) => this.#take(incoming, outgoing));
   }
 
-  static async start(): Promise<Forgetful> {
-    const system = new Forgetful();
+  static async start(loses: Lost = "answers"): Promise<Forgetful> {
+    const system = new Forgetful(loses);
     await new Promise<void>((listening) => system.#server.listen(0, "127.0.0.1", listening));
     return system;
   }
@@ -35,8 +42,18 @@ export class Forgetful {
     const chunks: Buffer[] = [];
     for await (const chunk of incoming) chunks.push(chunk as Buffer);
     if (incoming.method === "POST") {
+      this.#requests += 1;
+      if (this.#loses === "the first request" && this.#requests === 1) {
+        incoming.socket.destroy();
+        return;
+      }
       const { id } = JSON.parse(Buffer.concat(chunks).toString()) as { id: string };
-      this.booked.push({ record_id: id, reference: `V-${this.booked.length + 1}` });
+      const reference = `V-${this.booked.length + 1}`;
+      this.booked.push({ record_id: id, reference });
+      if (this.#loses === "the first request") {
+        outgoing.writeHead(201, { "content-type": "application/json" }).end(JSON.stringify({ reference }));
+        return;
+      }
       outgoing.writeHead(502, { "content-type": "text/plain" }).end("the books did not answer in time");
       return;
     }

@@ -63,8 +63,8 @@ const DATAVERSE: [(&str, ErrorClass); 14] = [
     ("0x0", ErrorClass::Value),
 ];
 
-/// Codes of Syncwatch's own, whose words would lead astray.
-const OWN: [(&str, ErrorClass); 26] = [
+/// Codes of Syncwatch's own, and of those who give it tokens, whose words would lead astray.
+const OWN: [(&str, ErrorClass); 28] = [
     ("timeout", ErrorClass::Outage),
     ("no_answer", ErrorClass::Outage),
     ("connect_timeout", ErrorClass::Outage),
@@ -89,6 +89,8 @@ const OWN: [(&str, ErrorClass); 26] = [
     ("credentials_refused", ErrorClass::Permission),
     ("destination_refused", ErrorClass::Permission),
     ("invalid_grant", ErrorClass::Permission),
+    ("invalid_resource", ErrorClass::Permission),
+    ("invalid_scope", ErrorClass::Permission),
     ("no_token", ErrorClass::Permission),
     ("token_refused", ErrorClass::Permission),
 ];

@@ -143,6 +143,7 @@ fn syncwatchs_own_codes_tell_the_class() {
         ("CREDENTIALS_REFUSED", ErrorClass::Permission),
         ("DESTINATION_REFUSED", ErrorClass::Permission),
         ("TOKEN_REFUSED", ErrorClass::Permission),
+        ("invalid_scope", ErrorClass::Permission),
         ("MAPPING_MISSING_VALUE", ErrorClass::Missing),
         ("MAPPING_INVALID_VALUE", ErrorClass::Value),
     ] {
