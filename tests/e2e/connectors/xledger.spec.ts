@@ -31,6 +31,7 @@ test("a claim that Xledger refuses arrives once, after it was corrected", async 
       code: "INVALID_VALUE",
       field: "glObject1",
       status: 200,
+      hint: "1000",
     };
     await mend(page, api, books, connection, complaint);
   } finally {

@@ -22,6 +22,8 @@ export interface Complaint {
   /** The field as the system calls it. */
   field: string;
   status: number;
+  /** A value that it offers instead, where it does. */
+  hint?: string;
 }
 
 const TYPE = "expense_claims";
@@ -79,6 +81,9 @@ export async function mend(page: Page, api: Api, peer: Peer, connection: Connect
     await expect(figure.locator(".fact", { hasText: "Field" })).toContainText("/cost_center");
     await expect(figure.locator(".fact", { hasText: "Code" })).toContainText(complaint.code);
     await expect(figure.locator(".fact", { hasText: "HTTP status" })).toContainText(String(complaint.status));
+    if (complaint.hint) {
+      await expect(figure.locator(".fact", { hasText: "Valid values" })).toContainText(complaint.hint);
+    }
   });
 
   await test.step("once it is corrected, a retry sends it and nothing else", async () => {
