@@ -249,6 +249,60 @@ async fn the_operator_opens_a_range_and_nothing_beside_it() {
     }
 }
 
+/// Each setting of a connector that leads somewhere, leading to an address: with its credentials, and its pointer.
+fn leading_to(base: &str) -> [(ConnectorType, Value, Value, &'static str); 5] {
+    let none = json!({ "type": "none" });
+    let client = json!({ "type": "client_credentials", "client_id": "sync", "client_secret": "s3cret-text" });
+    let amount = json!({ "from": "/amount", "as": "text" });
+    let mapping = |entity: &str| json!({ "entity": entity, "fields": { "amount": amount } });
+    let look_up = json!({ "url": format!("{base}{{source_record_id}}"), "found_pointer": "/items/0" });
+    let rows = |environment: &str, token_url: &str| {
+        json!({
+            "environment": environment, "token_url": token_url, "key_attribute": "sw_syncid",
+            "mapping": mapping("sw_claims"),
+        })
+    };
+    let books = "https://books.example/";
+    [
+        (ConnectorType::GenericHttp, json!({ "url": base }), none.clone(), "/settings/url"),
+        (ConnectorType::GenericHttp, json!({ "url": books, "look_up": look_up }), none, "/settings/look_up/url"),
+        (
+            ConnectorType::Xledger,
+            json!({ "endpoint": base, "mapping": mapping("addGLImportItems") }),
+            json!({ "type": "token", "token": "xledger-token" }),
+            "/settings/endpoint",
+        ),
+        (ConnectorType::Dynamics365, rows(base, books), client.clone(), "/settings/environment"),
+        (ConnectorType::Dynamics365, rows(books, base), client, "/settings/token_url"),
+    ]
+}
+
+#[tokio::test]
+async fn no_connector_is_led_inside() {
+    let (policy, anywhere) = (OutboundPolicy::public_only(), OutboundPolicy::parse("0.0.0.0/0, ::/0").unwrap());
+    for (class, addresses) in INSIDE {
+        for address in *addresses {
+            let at = SocketAddr::new(address.parse().unwrap(), 8080);
+            for (connector, settings, credentials, pointer) in leading_to(&format!("http://{at}/")) {
+                let found = validate_settings(connector, &settings, Some(&credentials), &policy);
+                let pointers: Vec<&str> = found.iter().map(|violation| violation.pointer.as_str()).collect();
+                assert_eq!(pointers, [pointer], "{class}: {at}");
+                assert!(build(connector, &settings, Some(&credentials), &policy).is_err(), "{class}: {at}");
+                let found = validate_settings(connector, &settings, Some(&credentials), &anywhere);
+                assert_eq!(found, [], "{connector}: nothing else is wrong with it");
+            }
+        }
+    }
+    // A name can be judged only once it is asked for. A test comes to the environment with a token alone, and looks
+    // nothing up.
+    for (connector, settings, credentials, pointer) in leading_to("http://localhost:8080/") {
+        let connector = build(connector, &settings, Some(&credentials), &policy).unwrap();
+        if !matches!(pointer, "/settings/environment" | "/settings/look_up/url") {
+            assert_eq!(connector.test().await.code, REFUSED, "{pointer}");
+        }
+    }
+}
+
 /// Settings of an integration whose records are read from an address.
 fn reading(address: &str) -> Value {
     json!({ "url": "https://books.example/", "source": {
