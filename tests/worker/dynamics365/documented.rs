@@ -85,6 +85,22 @@ async fn what_was_too_much_was_not_taken() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn an_answer_that_takes_too_long_leaves_its_record_in_doubt() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let wiremock = WireMock::start().await?;
+    // The request and the token have to leave within that time, too.
+    let settings = settings(&wiremock.url(""), &wiremock.url("/token"), json!({ "timeout_ms": 10_000 }));
+    let integration = connect(&scene, settings, TOKEN_SECRET).await?;
+    let claims = [Claim::good(1).with("cost_center", "DELAYED"), Claim::good(2)];
+    scene.admin.stage_all(integration, &claims).await?;
+    let id = id_of(&scene.admin.run(integration).await?)?;
+    assert_eq!(said(&scene, id, &claims[0]).await?, ("unknown".to_owned(), "TIMEOUT".to_owned()));
+    assert_eq!(said(&scene, id, &claims[1]).await?.0, "succeeded", "the others are not kept");
+    scene.stop().await;
+    Ok(())
+}
+
+#[tokio::test]
 async fn parts_that_are_missing_were_not_attempted() -> anyhow::Result<()> {
     let scene = Scene::start().await?;
     let wiremock = WireMock::start().await?;
