@@ -39,6 +39,7 @@ for (const batch_size of [1, 50]) {
           code: "0x8004431A",
           field: "sw_costcenter",
           status: 400,
+          hint: "1000",
         };
         await mend(page, api, books, connection, complaint);
       } finally {

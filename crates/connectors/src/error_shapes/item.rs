@@ -89,7 +89,7 @@ pub(super) fn read(object: &Map<String, Value>, place: Place) -> Option<ParsedEr
         code: code(object, extensions, &said),
         message: clean(&message, MAX_MESSAGE),
         field_name: field_name.filter(|name| !path::is_whole(name)).map(|name| clean(&name, MAX_NAME)),
-        hints: hints(object, extensions),
+        hints: hints(object, extensions, &message),
     })
 }
 
@@ -179,7 +179,7 @@ fn of_array(steps: &[Value]) -> (Option<String>, Vec<Segment>) {
     ((!named.is_empty()).then_some(named), read)
 }
 
-fn hints(object: &Map<String, Value>, extensions: Option<&Map<String, Value>>) -> Vec<String> {
+fn hints(object: &Map<String, Value>, extensions: Option<&Map<String, Value>>, message: &str) -> Vec<String> {
     let listed = HINTS.iter().find_map(|name| {
         let found = extensions.and_then(|inner| member(inner, name)).or_else(|| member(object, name));
         found.and_then(Value::as_array)
@@ -190,7 +190,19 @@ fn hints(object: &Map<String, Value>, extensions: Option<&Map<String, Value>>) -
         Value::Object(inner) => ["code", "description", "dbId"].iter().find_map(|name| text(member(inner, name)?)),
         _ => None,
     });
-    scalars.map(|hint| clean(&hint, MAX_NAME)).filter(|hint| !hint.is_empty()).take(MAX_HINTS).collect()
+    scalars
+        .chain(listed_in(message))
+        .map(|hint| clean(&hint, MAX_NAME))
+        .filter(|hint| !hint.is_empty())
+        .take(MAX_HINTS)
+        .collect()
+}
+
+/// The values that only the sentence has, at its end: Dataverse.
+fn listed_in(message: &str) -> impl Iterator<Item = String> {
+    const BEFORE: &str = "Accepted Values: ";
+    let listed = message.find(BEFORE).and_then(|start| message.get(start + BEFORE.len()..)).unwrap_or_default();
+    listed.split(',').map(|value| value.trim_end_matches('.').to_owned())
 }
 
 /// GraphQL servers quote a refused variable in full: what was sent is not to be kept.
