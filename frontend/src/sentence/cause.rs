@@ -1,6 +1,6 @@
 //! Why a record failed, in plain words above the external system's own.
 
-use domain::error_group::ErrorClass;
+use domain::error_group::{ErrorClass, UNSPECIFIED};
 use domain::pacing::{SYSTEM_BUSY, SYSTEM_UNAVAILABLE};
 
 /// Words for a failure: by its code where that says enough, and otherwise by its kind. None where neither says anything.
@@ -97,6 +97,7 @@ fn by_code(code: &str) -> Option<String> {
         // Nothing of a record is wrong where nobody is let in for what the settings name.
         "CONNECTOR_UNAVAILABLE" | "invalid_resource" | "invalid_scope" => tr!(cause.connector),
         "WORKER_STOPPED" | "ATTEMPT_ABANDONED" => tr!(cause.interrupted),
+        UNSPECIFIED => tr!(record.no_message),
         _ => return None,
     })
 }
@@ -155,6 +156,7 @@ mod tests {
             "POSTING_FAILED",
             "MAPPING_TOO_LARGE",
             "TOKEN_TOO_LATE",
+            UNSPECIFIED,
         ];
         let told: BTreeSet<String> = codes.iter().filter_map(|code| cause(code, ErrorClass::Other)).collect();
         assert_eq!(told.len(), codes.len(), "{told:?}");
