@@ -134,17 +134,17 @@ pub async fn dump(superuser: &PgPool, organization: Option<Uuid>) -> BTreeMap<St
 }
 
 impl Drop for Dropped {
-    /// On a thread of its own, since a drop can't await. What fails here is dropped by a later process.
+    /// On a thread of its own, since a drop can't await, and nobody waits for it: connections that this test's runtime was
+    /// just opening hold it up until the runtime is gone. What is not dropped so is dropped by a later process.
     fn drop(&mut self) {
         let name = self.0.clone();
-        let dropping = std::thread::spawn(move || {
+        std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
                 let mut admin = PgConnection::connect(&std::env::var(VARIABLE)?).await?;
                 drop_database(&mut admin, &name).await
             })
         });
-        drop(dropping.join());
     }
 }
 
