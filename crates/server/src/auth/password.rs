@@ -1,13 +1,16 @@
 //! Passwords: Argon2id, away from the threads that serve requests, and the same work for an unknown e-mail address.
 
+mod hasher;
+
 use std::sync::LazyLock;
 
-use argon2::Argon2;
 use argon2::password_hash::rand_core::OsRng;
 use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
 use tokio::sync::Semaphore;
 
-/// Hashes that are computed at once: each takes 19 MiB and a core.
+use hasher::Hasher;
+
+/// Hashes that are computed at once: each takes 19 MiB, which stay taken for the next one, and a core.
 static PLACES: Semaphore = Semaphore::const_new(2);
 /// Compared against where there is no such person, so that the answer takes as long.
 static NOBODYS_HASH: LazyLock<Option<String>> = LazyLock::new(|| hash_now("nobody's password").ok());
@@ -45,7 +48,7 @@ pub async fn verify(password: String, hash: Option<String>) -> Result<bool, Pass
         let known = hash.is_some();
         let Some(hash) = hash.as_deref().or(NOBODYS_HASH.as_deref()) else { return Ok(false) };
         let hash = PasswordHash::new(hash).map_err(|error| PasswordError::Failed(error.to_string()))?;
-        Ok(Argon2::default().verify_password(password.as_bytes(), &hash).is_ok() && known)
+        Ok(Hasher.verify_password(password.as_bytes(), &hash).is_ok() && known)
     })
     .await
 }
@@ -53,13 +56,19 @@ pub async fn verify(password: String, hash: Option<String>) -> Result<bool, Pass
 async fn compute<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
 ) -> Result<T, PasswordError> {
-    let _place = PLACES.acquire().await.map_err(|error| PasswordError::Failed(error.to_string()))?;
-    tokio::task::spawn_blocking(work).await.map_err(|error| PasswordError::Failed(error.to_string()))?
+    let place = PLACES.acquire().await.map_err(|error| PasswordError::Failed(error.to_string()))?;
+    // Held by the work itself, which goes on when nobody waits for it any more.
+    let computing = tokio::task::spawn_blocking(move || {
+        let computed = work();
+        drop(place);
+        computed
+    });
+    computing.await.map_err(|error| PasswordError::Failed(error.to_string()))?
 }
 
 fn hash_now(password: &str) -> Result<String, PasswordError> {
     let salt = SaltString::generate(&mut OsRng);
-    let hash = Argon2::default().hash_password(password.as_bytes(), &salt);
+    let hash = Hasher.hash_password(password.as_bytes(), &salt);
     hash.map(|hash| hash.to_string()).map_err(|error| PasswordError::Failed(error.to_string()))
 }
 
