@@ -7,6 +7,7 @@ mod audit;
 mod auth;
 mod bad_input;
 mod clocks;
+mod connections;
 mod dynamics365;
 mod events;
 mod exports;

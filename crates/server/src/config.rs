@@ -96,7 +96,8 @@ pub struct DatabaseConfig {
     pub migrate_url: Option<Secret>,
     /// `SYNCWATCH_MAINTENANCE_DATABASE_URL`: the connection of the role `syncwatch_maintenance`, which `archive` uses.
     pub maintenance_url: Option<Secret>,
-    /// `SYNCWATCH_DATABASE_CONNECTIONS`: connections of a process at most. Default: 20.
+    /// `SYNCWATCH_DATABASE_CONNECTIONS`: connections of a process at most, of which syncs leave a quarter to requests and
+    /// to whatever is short. Default: 20.
     pub max_connections: u32,
     /// How long a request waits for a connection.
     pub patience: Duration,

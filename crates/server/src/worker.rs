@@ -47,6 +47,10 @@ const PURGE_PERIOD: Duration = Duration::from_hours(6);
 /// How often what closed is sealed.
 const SEAL_PERIOD: Duration = Duration::from_millis(500);
 
+/// The part of all connections that syncs leave to everybody else, and one of few: to requests, to the heartbeats of
+/// leases, to whatever is short.
+const CONNECTIONS_LEFT: usize = 4;
+
 /// Runs all background work until it is told to stop; then ends what is under way.
 pub async fn run(state: AppState, shutdown: CancellationToken) {
     let owner = Uuid::now_v7();
@@ -67,6 +71,9 @@ pub async fn run(state: AppState, shutdown: CancellationToken) {
 /// Takes waiting managed syncs from the queue, as many at a time as the operator allows.
 async fn run_syncs(state: AppState, owner: Uuid, shutdown: CancellationToken) {
     let mut slots = Slots::new(state.config.worker.concurrency);
+    // Many that begin at once, each with thousands of records, would keep all connections for minutes.
+    let share = share_of(state.config.database.max_connections);
+    let state = AppState { db: state.db.sharing(share), ..state };
     // All requests are made in this task's runtime.
     let senders = Senders { clients: GuardedClients::new(&state.outbound), systems: Systems::default() };
     let mut tick = interval(QUEUE_PERIOD);
@@ -85,6 +92,12 @@ async fn run_syncs(state: AppState, owner: Uuid, shutdown: CancellationToken) {
     while slots.ended().await.is_some() {}
 }
 
+/// How many connections the transactions of syncs may hold at a time, of so many.
+fn share_of(connections: u32) -> usize {
+    let all = usize::try_from(connections).unwrap_or(usize::MAX);
+    all.saturating_sub((all / CONNECTIONS_LEFT).max(1)).max(1)
+}
+
 async fn take_queued(
     state: &AppState,
     owner: Uuid,
@@ -96,7 +109,7 @@ async fn take_queued(
         return Ok(());
     }
     let waiting = {
-        let mut tx = PlainTx::begin(&state.db).await?;
+        let mut tx = PlainTx::begin(&state.db.whole()).await?;
         // Some of those that wait may just be being claimed here, and some be left to others.
         let most = state.config.worker.concurrency + slots.taken();
         store::active_syncs::queue(&mut tx, i64::try_from(most).unwrap_or(i64::MAX)).await?
@@ -107,7 +120,7 @@ async fn take_queued(
         }
         let (state, senders, shutdown) = (state.clone(), senders.clone(), shutdown.clone());
         let waiting = active.clone();
-        // Claimed beside the others: that may take a while for a large sync.
+        // Claimed beside the others: that may take a while for a large retry.
         slots.begin(&active, async move {
             let Some((claimed, lease)) = sync::claim(&state, owner, &waiting).await else { return false };
             sync::execute(&state, claimed, lease, &senders, &shutdown).await;
@@ -130,5 +143,15 @@ async fn periodically<F: Future<Output = ()> + Send>(
             () = shutdown.cancelled() => return,
             _ = tick.tick() => job().await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn syncs_leave_connections_to_others() {
+        assert_eq!([2, 3, 4, 8, 20, 1_000].map(share_of), [1, 2, 3, 6, 15, 750]);
     }
 }

@@ -1,9 +1,11 @@
 //! The pool of the application role, and the transactions that are the only doors to the tables.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnection, PgListener, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection as _, PgPool, Postgres, Transaction};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 use crate::error::StoreError;
@@ -16,6 +18,7 @@ const FRESH: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug)]
 pub struct Database {
     pool: PgPool,
+    share: Option<Arc<Semaphore>>,
 }
 
 impl Database {
@@ -28,11 +31,38 @@ impl Database {
             .before_acquire(|connection, rested| {
                 Box::pin(async move { Ok(rested.idle_for <= FRESH || connection.ping().await.is_ok()) })
             })
+            .after_release(|connection, _| {
+                Box::pin(async move {
+                    // One large statement is not to take its memory for as long as the connection lives.
+                    connection.shrink_buffers();
+                    Ok(true)
+                })
+            })
             .connect(url)
             .await?;
-        let database = Self { pool };
+        let database = Self { pool, share: None };
         database.check_role().await?;
         Ok(database)
+    }
+
+    /// The same connections, of which all transactions begun through it (and its clones) hold no more than so many at a
+    /// time. The others wait, for as long as it takes.
+    #[must_use]
+    pub fn sharing(&self, most: usize) -> Self {
+        Self { pool: self.pool.clone(), share: Some(Arc::new(Semaphore::new(most.max(1)))) }
+    }
+
+    /// The same connections, and all of them: for what is not to wait for those that share.
+    #[must_use]
+    pub fn whole(&self) -> Self {
+        Self { pool: self.pool.clone(), share: None }
+    }
+
+    /// A place in the share, if this is one.
+    async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        let share = self.share.clone()?;
+        // Nobody closes it.
+        share.acquire_owned().await.ok()
     }
 
     async fn check_role(&self) -> Result<(), StoreError> {
@@ -94,6 +124,8 @@ async fn whole(
 pub struct OrgTx {
     tx: Transaction<'static, Postgres>,
     organization_id: Uuid,
+    /// Given back after the connection.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl OrgTx {
@@ -124,9 +156,10 @@ impl OrgTx {
              set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true),
              set_config('jit', 'off', true)"
         );
+        let place = database.place().await;
         let pool = database.pool.clone();
         let tx = whole(async move { pool.begin_with(AssertSqlSafe(begin)).await }).await?;
-        Ok(Self { tx, organization_id })
+        Ok(Self { tx, organization_id, _place: place })
     }
 
     /// Begins a transaction that only reads, and sees everything at one moment.
@@ -165,13 +198,16 @@ impl OrgTx {
 #[derive(Debug)]
 pub struct PlainTx {
     tx: Transaction<'static, Postgres>,
+    /// Given back after the connection.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl PlainTx {
     /// Begins one.
     pub async fn begin(database: &Database) -> Result<Self, StoreError> {
+        let place = database.place().await;
         let pool = database.pool.clone();
-        Ok(Self { tx: whole(async move { pool.begin().await }).await? })
+        Ok(Self { tx: whole(async move { pool.begin().await }).await?, _place: place })
     }
 
     /// Lets the transaction see one person's own rows, for signing in.

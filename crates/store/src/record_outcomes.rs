@@ -95,6 +95,9 @@ async fn write(
     after_all: bool,
     now: DateTime<Utc>,
 ) -> Result<Vec<RecordKey>, StoreError> {
+    if outcomes.is_empty() {
+        return Ok(Vec::new());
+    }
     let organization_id = tx.organization_id();
     let column = |pick: fn(&NewOutcome) -> Option<&str>| -> Vec<Option<&str>> { outcomes.iter().map(pick).collect() };
     let errors = outcomes.iter().map(|new| serde_json::to_value(&new.errors)).collect::<Result<Vec<Value>, _>>()?;

@@ -224,8 +224,8 @@ async fn write(
     outcomes: &[NewOutcome],
     absent: &[AbsentRecord],
 ) -> anyhow::Result<()> {
-    let (asked, now) = (Moment::now(), state.clock.now());
     let mut tx = OrgTx::begin_durable(&state.db, claimed.sync.organization_id).await?;
+    let (asked, now) = (Moment::now(), state.clock.now());
     let held = lease.extend(&mut tx, now).await?;
     if held {
         store::source_records::settle_absent(&mut tx, claimed.config.id, absent, now).await?;

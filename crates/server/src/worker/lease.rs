@@ -55,7 +55,8 @@ impl Lease {
     }
 
     /// Extends it within a transaction, and returns whether there was anything to extend; otherwise it is lost. Nobody may
-    /// count on it before the transaction is [told of](Self::extended) as committed.
+    /// count on it before the transaction is [told of](Self::extended) as committed. `now` was read within the transaction:
+    /// an older one would take back what others have extended it by since.
     pub(super) async fn extend(&self, tx: &mut OrgTx, now: DateTime<Utc>) -> Result<bool, StoreError> {
         let Holder { sync_id, attempt, owner, .. } = self.holder;
         let held = store::active_syncs::extend(tx, sync_id, attempt, Some(owner), now).await?;
@@ -104,8 +105,9 @@ pub(super) async fn beat(state: AppState, lease: Arc<Lease>) {
         tick.tick().await;
         let asked = Moment::now();
         let extended = async {
-            // Durable, since the worker counts on it: forgotten by the database, it would end earlier there.
-            let mut tx = OrgTx::begin_durable(&state.db, lease.holder.organization_id).await?;
+            // Durable, since the worker counts on it: forgotten by the database, it would end earlier there. It waits for no
+            // other worker's transaction.
+            let mut tx = OrgTx::begin_durable(&state.db.whole(), lease.holder.organization_id).await?;
             lease.extend(&mut tx, state.clock.now()).await?;
             tx.commit().await
         };

@@ -59,8 +59,8 @@ pub(super) async fn put_back(
     throttled: &[(OutboundRecord, RecordAnswer)],
     unsent: &[RecordKey],
 ) -> anyhow::Result<bool> {
-    let (asked, now) = (Moment::now(), state.clock.now());
     let mut tx = OrgTx::begin_durable(&state.db, claimed.sync.organization_id).await?;
+    let (asked, now) = (Moment::now(), state.clock.now());
     let runs = lease.extend(&mut tx, now).await?;
     let mut outcomes: Vec<NewOutcome> = throttled.iter().map(|(record, answer)| outcome_of(record, answer)).collect();
     if runs {
@@ -89,8 +89,8 @@ pub(super) async fn record_held(
     keys: &[RecordKey],
     held: Held,
 ) -> anyhow::Result<()> {
-    let now = state.clock.now();
     let mut tx = OrgTx::begin(&state.db, claimed.sync.organization_id).await?;
+    let now = state.clock.now();
     let runs = lease.extend(&mut tx, now).await?;
     let both: Vec<RecordKey> = marked.iter().chain(keys).cloned().collect();
     let doubted = store::source_records::in_doubt(&mut tx, claimed.config.id, &both).await?;
@@ -129,8 +129,8 @@ pub(super) async fn record_unsent(
     lease: &Lease,
     unsent: &[RecordKey],
 ) -> anyhow::Result<()> {
-    let now = state.clock.now();
     let mut tx = OrgTx::begin(&state.db, claimed.sync.organization_id).await?;
+    let now = state.clock.now();
     // Held until the end of the transaction, so that nobody closes the attempt meanwhile.
     let runs = lease.extend(&mut tx, now).await?;
     let outcomes: Vec<NewOutcome> = unsent.iter().map(|key| never_sent(key, runs)).collect();

@@ -51,8 +51,9 @@ pub(super) async fn prepare(
     paid: bool,
 ) -> anyhow::Result<Option<Prepared>> {
     let (sync, config) = (&claimed.sync, &claimed.config);
-    let (asked, now) = (Moment::now(), state.clock.now());
     let mut tx = OrgTx::begin_durable(&state.db, sync.organization_id).await?;
+    // Not before: the wait for a connection would take as much from a lease that was extended meanwhile.
+    let (asked, now) = (Moment::now(), state.clock.now());
     if !lease.extend(&mut tx, now).await? {
         return Ok(None);
     }

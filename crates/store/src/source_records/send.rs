@@ -154,6 +154,9 @@ pub async fn mark_sending(
     asking: &Asking,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
+    if keys.is_empty() {
+        return Ok(());
+    }
     let organization_id = tx.organization_id();
     let (types, ids) = RecordKey::columns(keys);
     sqlx::query(

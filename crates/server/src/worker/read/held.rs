@@ -35,6 +35,9 @@ pub(in crate::worker) async fn hold_back(
     lease: &Lease,
     shutdown: &CancellationToken,
 ) -> Vec<RecordKey> {
+    if read.held.is_empty() {
+        return records;
+    }
     let (held, others): (Vec<RecordKey>, Vec<RecordKey>) =
         records.into_iter().partition(|key| read.held.contains_key(key));
     for some in held.chunks(STAGED_AT_ONCE) {
@@ -59,9 +62,9 @@ async fn record_held(
     keys: &[RecordKey],
     lease: &Lease,
 ) -> anyhow::Result<()> {
-    let (asked, now) = (Moment::now(), state.clock.now());
     // Durable, since the lease is counted on from here.
     let mut tx = OrgTx::begin_durable(&state.db, claimed.sync.organization_id).await?;
+    let (asked, now) = (Moment::now(), state.clock.now());
     if !lease.extend(&mut tx, now).await? {
         return Ok(());
     }
