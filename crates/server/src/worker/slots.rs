@@ -1,6 +1,6 @@
 //! The slots of a process: which syncs it runs, and which of those that wait may have the next one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use store::active_syncs::ActiveSync;
@@ -50,9 +50,10 @@ impl Slots {
         self.put_off.retain(|_, until| now < *until);
         let run = (active.sync.id, active.attempt);
         let of_organization = self.taken.values().filter(|taken| taken.organization_id == active.organization_id);
+        let organizations: HashSet<Uuid> = self.taken.values().map(|taken| taken.organization_id).collect();
         !self.put_off.contains_key(&run)
             && !self.taken.values().any(|taken| taken.run == run)
-            && has_room(self.number, self.free(), of_organization.count())
+            && has_room(self.number, self.free(), of_organization.count(), organizations.len())
     }
 
     /// Begins a sync. Its task says at its end whether the sync could be claimed.
@@ -82,9 +83,13 @@ impl Slots {
 }
 
 /// Systems that hang may hold the slots of one organization for long, whatever its number of integrations: the last
-/// slots are for those that have none.
-const fn has_room(number: usize, free: usize, of_organization: usize) -> bool {
-    free > 0 && (of_organization == 0 || free > number / LEFT)
+/// slots are for those that have fewer than an equal part of all, were there one organization more, and fewer than half of
+/// what is free: others may have far more than their part, and something is to be left to whoever has none.
+const fn has_room(number: usize, free: usize, of_organization: usize, organizations: usize) -> bool {
+    free > 0
+        && (of_organization == 0
+            || free > number / LEFT
+            || (of_organization < number / (organizations + 1) && of_organization < free / 2))
 }
 
 #[cfg(test)]
@@ -112,9 +117,35 @@ mod tests {
 
     #[test]
     fn one_organization_leaves_a_quarter_to_those_that_have_none() {
-        let taken_by_one = |number| (0..=number).find(|taken| !has_room(number, number - taken, *taken));
+        let taken_by_one = |number| (0..=number).find(|taken| !has_room(number, number - taken, *taken, 1));
         assert_eq!([64, 4, 3, 2, 1].map(taken_by_one), [Some(48), Some(3), Some(3), Some(2), Some(1)]);
-        assert!(has_room(64, 1, 0) && !has_room(64, 0, 0));
+        assert!(has_room(64, 1, 0, 10) && !has_room(64, 0, 0, 10));
+    }
+
+    #[test]
+    fn those_that_hang_beside_the_largest_leave_some_to_those_that_have_none() {
+        // 48 of 64 are the first one's.
+        let second = (0..16).find(|taken| !has_room(64, 16 - taken, *taken, if *taken == 0 { 1 } else { 2 }));
+        assert_eq!(second, Some(5));
+        assert!(has_room(64, 11, 0, 2));
+    }
+
+    #[test]
+    fn organizations_with_few_need_not_wait_for_each_other() {
+        // Ten of them with five each, though that is more than three quarters.
+        let five = |organizations: usize| {
+            (0..5).all(|of_organization| {
+                let taken = 5 * (organizations - 1) + of_organization;
+                has_room(64, 64 - taken, of_organization, organizations)
+            })
+        };
+        assert!((1..=10).all(five));
+        // Whatever they take, one that has none finds a slot.
+        for organizations in 1..64 {
+            let part = 64 / (organizations + 1);
+            assert!(part == 0 || organizations * part.max(1) < 64);
+            assert!(!has_room(64, 16, part.max(1), organizations));
+        }
     }
 
     #[tokio::test]
