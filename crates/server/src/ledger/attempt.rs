@@ -39,15 +39,17 @@ pub struct Claimed {
     pub asking: Asking,
     /// Whether a person has asked for it.
     pub by_person: bool,
-    /// What is to be read from its source before anything is sent.
+    /// What is to be read before anything is sent.
     pub reading: Reading,
 }
 
 /// What an attempt's worker reads before it sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
-    /// Nothing: others stage the records.
+    /// Nothing: it is said what the attempt is about.
     Nothing,
+    /// Which records are due: others stage them.
+    Due,
     /// The source as a whole, or the one record that the sync is about; only then can it be said which records are due.
     Source,
     /// The records that the attempt is about.
@@ -62,8 +64,8 @@ struct Scope {
 }
 
 impl Ledger<'_> {
-    /// Claims the attempt of a sync that waits. For a retry, and for a managed sync, the ledger says which records it is
-    /// about; each takes a claim.
+    /// Claims the attempt of a sync that waits. For a retry the ledger says which records it is about, each of which takes a
+    /// claim; what is due of a managed sync that sends everything is said [afterwards](Self::scope_of_first).
     pub async fn claim_attempt(
         &mut self,
         sync_id: Uuid,
@@ -97,15 +99,17 @@ impl Ledger<'_> {
         // One that ended before any record was in its scope begins anew.
         let begins =
             attempt == 0 || (managed && store::record_outcomes::count_sync(self.tx, sync.key()).await?.total() == 0);
-        let reading = match (managed && connectors::has_source(&config.settings), begins) {
-            (false, _) => Reading::Nothing,
-            (true, true) => Reading::Source,
-            (true, false) => Reading::Records,
+        let reading = match (managed, begins, managed && connectors::has_source(&config.settings)) {
+            (false, ..) | (true, false, false) => Reading::Nothing,
+            (true, true, false) => Reading::Due,
+            (true, true, true) => Reading::Source,
+            (true, false, true) => Reading::Records,
         };
-        let scope = match (begins, reading) {
-            (true, Reading::Source) => Scope::default(),
-            (true, _) => self.scope_of_first(&sync, &config, attempt).await?,
-            (false, _) => self.scope_of_retry(&sync, &config, &asking, attempt, active.automatic).await?,
+        // Claimed at once, however much is due: that is said in a transaction of its own.
+        let scope = if begins {
+            Scope::default()
+        } else {
+            self.scope_of_retry(&sync, &config, &asking, attempt, active.automatic).await?
         };
         if attempt > 0 || managed {
             let total = i32::try_from(scope.records.len() + scope.asked.len()).unwrap_or(i32::MAX);
@@ -124,8 +128,8 @@ impl Ledger<'_> {
         Ok(Claimed { sync, config, attempt, whole, records, asked, asking, by_person, reading })
     }
 
-    /// Says which records a running attempt is about whose source has just been read: those that are due now.
-    pub async fn scope_after_reading(
+    /// Says which records a running attempt of a managed sync is about that sends everything: those that are due now.
+    pub async fn scope_of_first(
         &mut self,
         sync_id: Uuid,
         attempt: u16,
@@ -133,14 +137,14 @@ impl Ledger<'_> {
     ) -> Result<Vec<RecordKey>, LedgerError> {
         let mut sync = self.lock_sync(sync_id).await?;
         self.check_running(&sync, attempt)?;
-        let scope = self.scope_of_first(&sync, config, attempt).await?;
-        let total = i32::try_from(scope.records.len()).unwrap_or(i32::MAX);
+        let records = self.queue_due(&sync, config, attempt).await?;
+        let total = i32::try_from(records.len()).unwrap_or(i32::MAX);
         store::sync_attempts::update_progress(self.tx, sync.key(), attempt, Some(total), None).await?;
         if attempt == 0 {
             self.count_scope(&mut sync, attempt).await?;
         }
         self.tell_sync(&sync).await?;
-        Ok(scope.records)
+        Ok(records)
     }
 
     /// Writes how many records are in the scope of a sync that begins, also those that another sync has under way.
@@ -165,22 +169,19 @@ impl Ledger<'_> {
         Ok(left.or(given_up))
     }
 
-    async fn scope_of_first(
+    async fn queue_due(
         &mut self,
         sync: &SyncLog,
         config: &IntegrationConfig,
         attempt: u16,
-    ) -> Result<Scope, LedgerError> {
-        if config.runner != Runner::Managed {
-            return Ok(Scope::default());
-        }
+    ) -> Result<Vec<RecordKey>, LedgerError> {
         let only = sync
             .source_record_type
             .clone()
             .zip(sync.source_record_id)
             .map(|(source_record_type, source_record_id)| RecordKey { source_record_type, source_record_id });
         let due = store::source_records::due(self.tx, config.id, only.as_ref(), MAX_RECORDS).await?;
-        Ok(Scope { records: self.queue_records(sync, attempt, &due).await?, asked: Vec::new() })
+        self.queue_records(sync, attempt, &due).await
     }
 
     async fn scope_of_retry(

@@ -47,8 +47,9 @@ impl Ledger<'_> {
         if candidates.iter().any(|(_, candidate)| may_pass_by_itself(candidate)) {
             return Ok(true);
         }
-        // Its source was not read to the end, which may be otherwise the next time.
-        Ok(connectors::has_source(&config.settings) && self.failed_before_any_record(sync).await?)
+        // Its source was not read to the end, or its worker ended before it knew what is due: it may be otherwise next time.
+        let begun = store::sync_attempts::find(self.tx, sync.key(), sync.retry_count).await?.is_some();
+        Ok((begun || connectors::has_source(&config.settings)) && self.failed_before_any_record(sync).await?)
     }
 
     /// Retries a sync whose moment has come, unless somebody was quicker, or nothing is left that may pass by itself.

@@ -1,10 +1,12 @@
-//! Reading records from their source before anything is sent, so that what leaves is what they say now.
+//! Reading what an attempt is about, and records from their source before anything is sent, so that what leaves is what they
+//! say now.
 //!
 //! What was read is staged as if the records' own app had done it: which are due, which have changed, and what waits is decided
 //! as ever. A record that its source no longer has, or that could not be read, is held back, since what is staged of it may
 //! be outdated.
 
 mod belief;
+mod due;
 mod held;
 
 use std::collections::{HashMap, HashSet};
@@ -22,11 +24,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::lease::Lease;
-use super::sync::DATABASE_PAUSE;
-use crate::http::problem::Chain;
 use crate::ledger::{Claimed, LedgerError, ReadRecord, Reading, staging_context};
 use crate::state::AppState;
 use belief::{are_all_gone, repeated, since};
+use due::{due, wait_after};
 use held::Held;
 pub(super) use held::hold_back;
 
@@ -54,7 +55,7 @@ pub(super) enum Unread {
     Failed(String),
     /// The worker was told to stop.
     Stopped,
-    /// The attempt is somebody else's.
+    /// The attempt is somebody else's, or is left to its lease.
     LeaseLost,
 }
 
@@ -80,6 +81,9 @@ pub(super) async fn read(
     lease: &Lease,
     shutdown: &CancellationToken,
 ) -> Result<Read, Unread> {
+    if claimed.reading == Reading::Due {
+        claimed.records = due(state, claimed, shutdown).await?;
+    }
     let Some(source) = source else { return Ok(Read::default()) };
     let mut reader = Reader {
         state,
@@ -94,10 +98,10 @@ pub(super) async fn read(
         held: HashMap::new(),
     };
     let records = match reader.claimed.reading {
-        Reading::Nothing => return Ok(Read::default()),
+        Reading::Nothing | Reading::Due => return Ok(Read::default()),
         Reading::Source => {
             reader.read_source().await?;
-            let due = reader.scope().await?;
+            let due = due(state, reader.claimed, shutdown).await?;
             reader.fetch_all(&due).await?;
             Some(due)
         }
@@ -176,28 +180,7 @@ impl Reader<'_> {
             };
             match noted.await {
                 Ok(()) => return Ok(()),
-                Err(error) => self.wait_after(error).await?,
-            }
-        }
-    }
-
-    /// The records that are due now.
-    async fn scope(&self) -> Result<Vec<RecordKey>, Unread> {
-        let (sync, config) = (&self.claimed.sync, &self.claimed.config);
-        loop {
-            let scope = async {
-                let mut tx = OrgTx::begin(&self.state.db, sync.organization_id).await?;
-                let mut ledger = self.state.ledger(&mut tx, self.state.clock.now());
-                let records = ledger.scope_after_reading(sync.id, self.claimed.attempt, config).await?;
-                tx.commit().await?;
-                Ok::<_, LedgerError>(records)
-            };
-            match scope.await {
-                Ok(records) => {
-                    self.state.hub.nudge();
-                    return Ok(records);
-                }
-                Err(error) => self.wait_after(error).await?,
+                Err(error) => wait_after(error, self.claimed, self.shutdown).await?,
             }
         }
     }
@@ -313,27 +296,7 @@ impl Reader<'_> {
             };
             match kept.await {
                 Ok(changed) => return Ok(changed),
-                Err(error) => self.wait_after(error).await?,
-            }
-        }
-    }
-
-    /// Waits until the database may be tried again, unless that would be in vain.
-    async fn wait_after(&self, error: LedgerError) -> Result<(), Unread> {
-        let sync_id = self.claimed.sync.id;
-        match error {
-            LedgerError::Store(error) if error.is_passing() => {
-                tracing::warn!(%sync_id, error = %Chain(&error), "what was read could not be kept; trying again");
-                if self.shutdown.is_cancelled() {
-                    return Err(Unread::Stopped);
-                }
-                tokio::time::sleep(DATABASE_PAUSE).await;
-                Ok(())
-            }
-            LedgerError::Refused(_) => Err(Unread::LeaseLost),
-            error => {
-                tracing::error!(%sync_id, error = %Chain(&error), "what was read could not be kept");
-                Err(Unread::Failed("What the source says could not be kept.".to_owned()))
+                Err(error) => wait_after(error, self.claimed, self.shutdown).await?,
             }
         }
     }

@@ -9,6 +9,7 @@ use domain::source::SOURCE_UNAVAILABLE;
 use domain::sync_log::draft::Completion;
 use store::OrgTx;
 use store::active_syncs::ActiveSync;
+use store::source_records::RecordKey;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
@@ -35,16 +36,17 @@ const WORKER_STOPPED: &str = "WORKER_STOPPED";
 /// Claims a waiting sync; `None` if somebody else did, or it is gone.
 pub(super) async fn claim(state: &AppState, owner: Uuid, active: &ActiveSync) -> Option<(Claimed, Lease)> {
     let lease_seconds = state.config.worker.lease_seconds;
-    let asked = Moment::now();
     let claimed = async {
         let mut tx = OrgTx::begin(&state.db, active.organization_id).await?;
+        // The lease counts from here, and not from when a connection was waited for.
+        let asked = Moment::now();
         let mut ledger = state.ledger(&mut tx, state.clock.now());
         let claimed = ledger.claim_attempt(active.sync.id, Some(owner), Some(i64::from(lease_seconds))).await?;
         tx.commit().await?;
-        Ok::<_, LedgerError>(claimed)
+        Ok::<_, LedgerError>((claimed, asked))
     };
     match claimed.await {
-        Ok(claimed) => {
+        Ok((claimed, asked)) => {
             state.hub.nudge();
             let (sync, attempt) = (&claimed.sync, claimed.attempt);
             let holder = Holder { organization_id: sync.organization_id, sync_id: sync.id, attempt, owner };
@@ -91,8 +93,9 @@ pub(super) async fn execute(
     let heartbeat = AbortOnDropHandle::new(tokio::spawn(lease::beat(state.clone(), Arc::clone(&lease))));
     let report = match read::read(state, &mut claimed, source, &lease, shutdown).await {
         Ok(read) => {
+            let records = std::mem::take(&mut claimed.records);
             let with = Dispatch { state, claimed: &claimed, connector: &connector, lease: &lease, shutdown };
-            let ended = match ask_and_send(with, senders, &read).await {
+            let ended = match ask_and_send(with, senders, &read, records).await {
                 Sent::All | Sent::LeaseLost => succeeded(claimed.attempt),
                 Sent::Stopped => stopped(claimed.attempt),
                 Sent::Held(held) => failed(claimed.attempt, held.code(), outcomes::held_back(held)),
@@ -108,13 +111,13 @@ pub(super) async fn execute(
     end(state, &claimed, report).await;
 }
 
-/// Asks for an attempt's records of unknown fate and sends what may leave, but for what its source holds back.
-async fn ask_and_send(with: Dispatch<'_>, senders: &Senders, read: &Read) -> Sent {
+/// Asks for an attempt's records of unknown fate and sends what may leave beside its `records`, but for what its source
+/// holds back.
+async fn ask_and_send(with: Dispatch<'_>, senders: &Senders, read: &Read, mut records: Vec<RecordKey>) -> Sent {
     let Dispatch { state, claimed, connector, lease, shutdown } = with;
     let (asked, sent_to) = (external_systems::asked_by(&claimed.config), external_systems::id_of(&claimed.config));
     let asking = Pace::new(&senders.systems, asked, claimed, &**connector);
     let sending = Pace::new(&senders.systems, sent_to, claimed, &**connector);
-    let mut records = claimed.records.clone();
     records.extend(ask::ask_all(&with, &asking).await);
     let records = read::hold_back(state, claimed, read, records, lease, shutdown).await;
     send_all(with, &sending, records).await
