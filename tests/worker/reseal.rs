@@ -162,3 +162,22 @@ async fn settings_that_are_saved_meanwhile_bring_no_former_seal_back() -> anyhow
     scene.stop().await;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_missing_key_is_told_of_where_the_database_is_embedded_too() -> anyhow::Result<()> {
+    let (scene, both, new) = before_a_change().await?;
+    // The signing key is sealed with the former one.
+    for keys in [Some(new.as_str()), None] {
+        let (mut command, _beside) = scene.command_beside("doctor", keys)?;
+        let doctor = command.output()?;
+        let told = said(&doctor);
+        assert!(!doctor.status.success() && told.contains("which is missing here"), "{told}");
+        assert_eq!(told.contains("no master key yet"), keys.is_none(), "{told}");
+    }
+    assert!(!scene.master_key_path().exists(), "looking makes none");
+    let (mut command, _beside) = scene.command_beside("doctor", Some(&both))?;
+    let told = said(&command.output()?);
+    assert!(told.contains("run `syncwatch reseal`") && !told.contains("missing here"), "{told}");
+    scene.stop().await;
+    Ok(())
+}

@@ -1,11 +1,13 @@
 //! A server of its own for every test, with one administrator and a clock that can be moved.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Context as _;
 use chrono::{DateTime, Duration, Utc};
 use serde_json::{Value, json};
 use server::config::{MasterKey, Secret};
+use server::connection_file::{ConnectionFile, Connections};
 use server::serve::{Parts, spawn_parts};
 use server::{Clock, Config, Running};
 use sqlx::postgres::PgPool;
@@ -146,6 +148,25 @@ impl Scene {
         command.arg(argument).env("DATABASE_URL", &self.database.app_url);
         command.env("SYNCWATCH_MASTER_KEY", keys).env("SYNCWATCH_LOG", "error");
         Ok(command)
+    }
+
+    /// The program beside the same database as if a server had embedded it, with these master keys, or with none. What tells
+    /// the program of the database is taken away with the second value.
+    pub fn command_beside(&self, argument: &str, keys: Option<&str>) -> anyhow::Result<(Command, ConnectionFile)> {
+        let (app_url, owner_url) = (self.database.app_url.clone(), self.database.superuser_url.clone());
+        let file = Connections { app_url, owner_url }.write(&self.config.data_dir)?;
+        let mut command = Command::new(program()?);
+        command.arg(argument).env_remove("DATABASE_URL").env_remove("SYNCWATCH_MASTER_KEY");
+        command.env("SYNCWATCH_DATA_DIR", &self.config.data_dir).env("SYNCWATCH_LOG", "error");
+        if let Some(keys) = keys {
+            command.env("SYNCWATCH_MASTER_KEY", keys);
+        }
+        Ok((command, file))
+    }
+
+    /// Where an embedded database's master key would be.
+    pub fn master_key_path(&self) -> PathBuf {
+        self.config.master_key_path()
     }
 
     /// Keeps rows as they are until the transaction ends: who would change one waits.

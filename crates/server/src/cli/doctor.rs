@@ -9,6 +9,7 @@ use crate::config::{CONNECTION_PATIENCE, Config};
 use crate::connection_file::Connections;
 use crate::reseal;
 use crate::state::outbound_policy;
+use crate::vault::Vault;
 
 /// One thing that was looked at.
 enum Finding {
@@ -50,7 +51,7 @@ fn look_at_files(config: &Config, findings: &mut Vec<Finding>) {
         None => Finding::Note("no dashboard: set SYNCWATCH_DASHBOARD_DIR to a built one".to_owned()),
     });
     // An installation that never started has no key yet, and looking must not make one.
-    if config.is_embedded() && !config.master_key_path().exists() {
+    if config.awaits_first_key() {
         findings.push(Finding::Note("no master key yet: the first start makes one".to_owned()));
         return;
     }
@@ -123,11 +124,14 @@ async fn without_webhook_secret(database: &Database) -> Result<Vec<(Uuid, Uuid)>
 
 /// Names the master keys that are needed and not given, and those that are given and needed no more.
 async fn look_at_master_keys(config: &Config, database: &Database, findings: &mut Vec<Finding>) {
-    // One that cannot be read was told of with the files; and looking must not make one.
-    if config.is_embedded() && !config.master_key_path().exists() {
-        return;
-    }
-    let Ok(vault) = config.vault() else { return };
+    // Looking must not make a key; what is sealed although there is none needs one that is gone.
+    let vault = if config.awaits_first_key() {
+        None
+    } else {
+        // One that cannot be read was told of with the files.
+        let Ok(vault) = config.vault() else { return };
+        Some(vault)
+    };
     let standing = match reseal::standing(database).await {
         Ok(standing) => standing,
         Err(error) => {
@@ -135,7 +139,8 @@ async fn look_at_master_keys(config: &Config, database: &Database, findings: &mu
             return;
         }
     };
-    let (current, known) = (vault.current_key_id(), vault.key_ids());
+    let known = vault.as_ref().map(Vault::key_ids).unwrap_or_default();
+    let current = known.first().copied().unwrap_or_default();
     for (key_id, number) in standing.iter().filter(|(key_id, _)| *key_id != current) {
         findings.push(if known.contains(&key_id.as_str()) {
             Finding::Note(format!("{number} secrets are sealed with the master key {key_id}: run `syncwatch reseal`"))

@@ -16,6 +16,11 @@ impl Config {
         self.data_dir.join(FILE_NAME)
     }
 
+    /// Whether the first start has yet to make the key: the embedded database keeps one of its own unless another is given.
+    pub fn awaits_first_key(&self) -> bool {
+        self.is_embedded() && matches!(self.master_key, MasterKey::InDataDir) && !self.master_key_path().exists()
+    }
+
     /// The vault with the configured master keys; makes a key where the embedded database has none yet.
     pub fn vault(&self) -> anyhow::Result<Vault> {
         match &self.master_key {
@@ -70,8 +75,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut config = Config::for_tests("postgres://x", dir.path());
         config.database.url = None;
+        assert!(!config.awaits_first_key(), "one is given");
         config.master_key = MasterKey::InDataDir;
+        assert!(config.awaits_first_key());
         let first = config.vault().unwrap();
+        assert!(!config.awaits_first_key());
         let again = config.vault().unwrap();
         assert_eq!(first.current_key_id(), again.current_key_id());
         let mode = std::fs::metadata(dir.path().join(FILE_NAME)).unwrap().permissions().mode();
