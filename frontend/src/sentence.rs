@@ -18,7 +18,7 @@ use domain::sync_log::{SyncStatus, TriggeredBy};
 use crate::format::Format;
 
 pub use cause::{cause, is_own};
-pub use connection::connection;
+pub use connection::{connection, source_test};
 
 /// "12 records".
 pub fn records(count: i64, format: &impl Format) -> String {

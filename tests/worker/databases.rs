@@ -308,8 +308,8 @@ async fn a_test_says_what_is_wrong_with_a_database() -> anyhow::Result<()> {
         (("list_query", json!("SELECT payload FROM claims")), &reader, "QUERY_REFUSED"),
         (("list_query", json!("SELECT id::text, payload FROM claims")), &reader, "QUERY_REFUSED"),
         (("list_query", json!("SELECT id, rolpassword FROM claims, pg_authid")), &reader, "ACCESS_DENIED"),
-        (("fetch_query", json!("SELECT id FROM claim WHERE id = $1")), &reader, "QUERY_REFUSED"),
-        (("fetch_query", json!(other)), &reader, "SOURCE_UNCLEAR"),
+        (("fetch_query", json!("SELECT id FROM claim WHERE id = $1")), &reader, "FETCH_QUERY_REFUSED"),
+        (("fetch_query", json!(other)), &reader, "FETCH_SOURCE_UNCLEAR"),
     ];
     for ((name, value), login, expected) in cases {
         let source = with(database.settings(500)?, &[(name, value)]);

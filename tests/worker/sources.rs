@@ -257,3 +257,37 @@ async fn each_set_of_credentials_is_tested_and_changed_by_itself() -> anyhow::Re
     scene.stop().await;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_test_reads_the_list_and_a_record_of_it() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let books = Books::fastapi().await?;
+    let app = SourceApp::start(&[Claim::good(1)]).await?;
+    let nowhere = app.url("/api/members/{source_record_id}");
+    let cases = [
+        ("type", json!(CLAIM), "OK", "read by its id"),
+        ("list_url", json!(app.url("/api/members")), "HTTP_404", "The list could not be read."),
+        ("fetch_url", json!(nowhere), "FETCH_HTTP_404", "no single record"),
+        ("record_pointer", json!("/data"), "FETCH_SOURCE_UNCLEAR", "no single record"),
+    ];
+    for (name, value, code, words) in cases {
+        let mut source = app.settings(2);
+        source[name] = value;
+        let settings = json!({ "url": books.url("/claims"), "source": source });
+        let integration = scene.admin.connect(settings, credentials(READING_TOKEN)).await?;
+        let found = scene.admin.post(&format!("/integrations/{integration}/test"), &json!({})).await?.ok()?;
+        let source = &found["source"];
+        assert_eq!((&source["ok"], &source["code"]), (&json!(code == "OK"), &json!(code)), "{name}: {found}");
+        assert!(source["message"].as_str().is_some_and(|message| message.contains(words)), "{name}: {found}");
+    }
+    // Nobody can be asked for where the list is empty.
+    app.hold(&[], None)?;
+    let mut source = app.settings(2);
+    source["fetch_url"] = json!(nowhere);
+    let settings = json!({ "url": books.url("/claims"), "source": source });
+    let integration = scene.admin.connect(settings, credentials(READING_TOKEN)).await?;
+    let found = scene.admin.post(&format!("/integrations/{integration}/test"), &json!({})).await?.ok()?;
+    assert_eq!((&found["source"]["ok"], &found["source"]["code"]), (&json!(true), &json!("OK")), "{found}");
+    scene.stop().await;
+    Ok(())
+}

@@ -16,6 +16,7 @@ mod postgresql;
 mod record;
 
 use std::borrow::Cow;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -96,6 +97,26 @@ impl SourceTrouble {
             &["CONNECTION_REFUSED", "CONNECT_TIMEOUT", "DNS_FAILURE", "TIMEOUT", "TLS_FAILURE", "UNREACHABLE"];
         SILENCE.contains(&self.code.as_str())
     }
+
+    /// As a test tells of it where the list could not be read.
+    fn of_list(self) -> Self {
+        Self { message: format!("The list could not be read. {}", self.message), ..self }
+    }
+
+    /// As a test tells of it where the list could be read, and a single record could not.
+    fn of_record(self) -> Self {
+        let message = format!("The list was read, but no single record by its id. {}", self.message);
+        Self { code: format!("FETCH_{}", self.code), message }
+    }
+}
+
+/// What a test that began at a moment found.
+fn tested(begun: Instant, found: Result<String, SourceTrouble>) -> ConnectionTest {
+    let (ok, code, message) = match found {
+        Ok(message) => (true, "OK".to_owned(), message),
+        Err(SourceTrouble { code, message }) => (false, code, message),
+    };
+    ConnectionTest { ok, code, message, http_status_code: None, duration: begun.elapsed() }
 }
 
 /// A source answered something that nothing can be made of.
@@ -130,7 +151,7 @@ pub trait Source: Send + Sync {
     /// Reads one record.
     async fn fetch(&self, id: Uuid) -> Fetched;
 
-    /// Tries to read.
+    /// Tries to read the list, and a single record.
     async fn test(&self) -> ConnectionTest;
 }
 

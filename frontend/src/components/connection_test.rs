@@ -1,6 +1,6 @@
 //! Trying the connection to an external system, and what was found in plain words.
 
-use api_types::integrations::ConnectionTest;
+use api_types::integrations::{ConnectionTest, SourceTest};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use serde_json::Value;
@@ -77,12 +77,16 @@ pub fn ConnectionResult(
 }
 
 fn finding(found: &ConnectionTest) -> impl IntoView + use<> {
-    let source = found.source.clone();
     // Named only where there are two.
-    let target = source.as_ref().map(|_| tr!(credentials.target));
+    let target = found.source.as_ref().map(|_| tr!(credentials.target));
+    let words = sentence::connection(&found.code);
+    let source = found.source.clone().map(|SourceTest { ok, code, message, duration_ms }| {
+        let words = sentence::source_test(ok, &code);
+        part(Some(tr!(credentials.source)), ok, &code, words, message, None, duration_ms)
+    });
     view! {
-        {part(target, found.ok, &found.code, found.message.clone(), found.http_status_code, found.duration_ms)}
-        {source.map(|source| part(Some(tr!(credentials.source)), source.ok, &source.code, source.message, None, source.duration_ms))}
+        {part(target, found.ok, &found.code, words, found.message.clone(), found.http_status_code, found.duration_ms)}
+        {source}
     }
 }
 
@@ -90,6 +94,7 @@ fn part(
     of: Option<String>,
     ok: bool,
     code: &str,
+    words: String,
     message: String,
     status: Option<i16>,
     millis: i64,
@@ -103,7 +108,7 @@ fn part(
     view! {
         <div class="ds-alert stack-tight" data-color=color data-size="sm">
             <p class="strong">{title}</p>
-            <p data-testid="connection-words">{sentence::connection(&code)}</p>
+            <p data-testid="connection-words">{words}</p>
             <p class="subtle small break" lang="en">{message}</p>
             <dl class="facts">
                 {fact(tr!(connection.code), view! { <code class="break">{code}</code> })}

@@ -40,6 +40,15 @@ pub fn connection(code: &str) -> String {
     }
 }
 
+/// What the test of a source found: which of its two ways to a record does not work, and why.
+pub fn source_test(ok: bool, code: &str) -> String {
+    match code.strip_prefix("FETCH_") {
+        _ if ok => connection(code),
+        Some(why) => format!("{} {}", tr!(connection.not_fetched), connection(why)),
+        None => format!("{} {}", tr!(connection.not_listed), connection(code)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -96,5 +105,17 @@ mod tests {
             assert_eq!(connection(code), connection("REJECTED"), "{code}");
         }
         assert_ne!(connection("HTTP_404"), connection("REJECTED"));
+    }
+
+    #[test]
+    fn of_a_source_it_is_said_whether_its_list_or_a_record_could_not_be_read() {
+        for (locale, _) in text::LANGUAGES {
+            text::set_locale(locale);
+            let why = connection("HTTP_404");
+            let [list, record] = ["HTTP_404", "FETCH_HTTP_404"].map(|code| source_test(false, code));
+            assert!(list.ends_with(&why) && record.ends_with(&why) && list != record, "{list} {record}");
+            assert_ne!(list, why);
+            assert_eq!(source_test(true, "OK"), connection("OK"));
+        }
     }
 }

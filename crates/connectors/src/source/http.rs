@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::answer::{Said, judge};
 use super::record::{self, NoRecord, Pointers};
-use super::{Cursor, Fetched, Page, Source, SourceTrouble, Unusable, unclear};
+use super::{Cursor, Fetched, Page, Source, SourceTrouble, Unusable, tested, unclear};
 use crate::connector::{BuildError, ConnectionTest};
 use crate::credentials::{self, Credentials};
 use crate::exchange;
@@ -261,12 +261,22 @@ impl Source for HttpSource {
 
     async fn test(&self) -> ConnectionTest {
         let begun = Instant::now();
-        let (ok, code, message) = match self.list(None, None).await {
-            Ok(page) => {
-                (true, "OK".to_owned(), format!("The source was read: {} records to begin with.", page.records.len()))
-            }
-            Err(trouble) => (false, trouble.code, trouble.message),
+        let page = match self.list(None, None).await {
+            Ok(page) => page,
+            Err(trouble) => return tested(begun, Err(trouble.of_list())),
         };
-        ConnectionTest { ok, code, message, http_status_code: None, duration: begun.elapsed() }
+        let listed = format!("The list was read: {} records to begin with.", page.records.len());
+        let Some(record) = page.records.first() else {
+            return tested(begun, Ok(format!("{listed} Whether a single one can be read shows once it has one.")));
+        };
+        let found = match self.fetch(record.id).await {
+            Fetched::Found(_) => Ok(format!("{listed} One of them was read by its id as well.")),
+            Fetched::Gone => Err(SourceTrouble {
+                code: "HTTP_404".to_owned(),
+                message: "Asked for a record of its list, the source says that there is none.".to_owned(),
+            }),
+            Fetched::Unreadable(trouble) => Err(trouble),
+        };
+        tested(begun, found.map_err(SourceTrouble::of_record))
     }
 }

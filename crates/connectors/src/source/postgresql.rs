@@ -24,7 +24,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use uuid::Uuid;
 
 use super::record::{self, NoRecord};
-use super::{Cursor, Fetched, Page, Source, SourceRecord, SourceTrouble, Unusable, unclear};
+use super::{Cursor, Fetched, Page, Source, SourceRecord, SourceTrouble, Unusable, tested, unclear};
 use crate::connector::{BuildError, ConnectionTest};
 use crate::guard::OutboundPolicy;
 use crate::wording::words;
@@ -239,16 +239,14 @@ impl Source for PostgresqlSource {
         let found = match self.list(None, None).await {
             // Nobody has a record of this id: whether it can be asked for shows all the same.
             Ok(page) => match self.fetch(Uuid::nil()).await {
-                Fetched::Unreadable(trouble) => Err(trouble),
-                Fetched::Found(_) | Fetched::Gone => Ok(page.records.len()),
+                Fetched::Unreadable(trouble) => Err(trouble.of_record()),
+                Fetched::Found(_) | Fetched::Gone => {
+                    Ok(format!("The source was read: {} records to begin with.", page.records.len()))
+                }
             },
-            Err(trouble) => Err(trouble),
+            Err(trouble) => Err(trouble.of_list()),
         };
-        let (ok, code, message) = match found {
-            Ok(number) => (true, "OK".to_owned(), format!("The source was read: {number} records to begin with.")),
-            Err(trouble) => (false, trouble.code, trouble.message),
-        };
-        ConnectionTest { ok, code, message, http_status_code: None, duration: begun.elapsed() }
+        tested(begun, found)
     }
 }
 
