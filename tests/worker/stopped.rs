@@ -179,3 +179,34 @@ async fn a_mark_is_durable_whatever_the_operator_has_set() -> anyhow::Result<()>
     scene.stop().await;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_sync_that_is_being_claimed_at_a_stop_goes_on_waiting() -> anyhow::Result<()> {
+    let mut scene = Scene::start().await?;
+    let mut system = Held::start().await?;
+    let integration = scene.admin.connect(json!({ "url": system.url("/claims") }), json!({})).await?;
+    scene.admin.stage_all(integration, &[Claim::good(1)]).await?;
+    // No attempt can begin.
+    let held = scene.hold("LOCK TABLE sync_attempts IN SHARE MODE").await?;
+    let sync = scene.admin.trigger(integration).await?;
+    scene.until_waiting(1).await?;
+    let ending = scene.end();
+    let releasing = async {
+        // The first step of both is taken at once: by this answer the worker was told.
+        scene.until_waiting(1).await?;
+        anyhow::Ok(held.rollback().await?)
+    };
+    let ((), released) = tokio::join!(ending, releasing);
+    released?;
+    let attempts: i64 = scene.one("SELECT count(*) FROM sync_attempts").await?;
+    assert_eq!((attempts, scene.active_syncs().await?, scene.claims().await?), (0, 1, 0));
+    assert!(system.is_quiet(), "something left after the stop");
+
+    scene.start_again().await?;
+    system.request().await?.answer(booking());
+    let ended = scene.admin.finished(sync).await?;
+    assert_eq!((&ended["status"], &ended["records_processed"]), (&json!("success"), &json!(1)), "{ended}");
+    assert!(system.is_quiet(), "something left twice");
+    scene.stop().await;
+    Ok(())
+}

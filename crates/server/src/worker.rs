@@ -122,7 +122,7 @@ async fn take_queued(
         let waiting = active.clone();
         // Claimed beside the others: that may take a while for a large retry.
         slots.begin(&active, async move {
-            let Some((claimed, lease)) = sync::claim(&state, owner, &waiting).await else { return false };
+            let Some((claimed, lease)) = sync::claim(&state, owner, &waiting, &shutdown).await else { return false };
             sync::execute(&state, claimed, lease, &senders, &shutdown).await;
             true
         });

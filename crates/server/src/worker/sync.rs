@@ -33,8 +33,17 @@ const CONNECTOR_UNAVAILABLE: &str = "CONNECTOR_UNAVAILABLE";
 /// Error code of an attempt that ended because the worker was told to stop.
 const WORKER_STOPPED: &str = "WORKER_STOPPED";
 
-/// Claims a waiting sync; `None` if somebody else did, or it is gone.
-pub(super) async fn claim(state: &AppState, owner: Uuid, active: &ActiveSync) -> Option<(Claimed, Lease)> {
+/// Claims a waiting sync; `None` if somebody else did, or it is gone, or the worker was told to stop: then it goes on
+/// waiting, for another worker or for the next start.
+pub(super) async fn claim(
+    state: &AppState,
+    owner: Uuid,
+    active: &ActiveSync,
+    shutdown: &CancellationToken,
+) -> Option<(Claimed, Lease)> {
+    if shutdown.is_cancelled() {
+        return None;
+    }
     let lease_seconds = state.config.worker.lease_seconds;
     let claimed = async {
         let mut tx = OrgTx::begin(&state.db, active.organization_id).await?;
@@ -42,11 +51,15 @@ pub(super) async fn claim(state: &AppState, owner: Uuid, active: &ActiveSync) ->
         let asked = Moment::now();
         let mut ledger = state.ledger(&mut tx, state.clock.now());
         let claimed = ledger.claim_attempt(active.sync.id, Some(owner), Some(i64::from(lease_seconds))).await?;
+        // It may have taken a while. Not committed, nothing of it ever was.
+        if shutdown.is_cancelled() {
+            return Ok(None);
+        }
         tx.commit().await?;
-        Ok::<_, LedgerError>((claimed, asked))
+        Ok::<_, LedgerError>(Some((claimed, asked)))
     };
     match claimed.await {
-        Ok((claimed, asked)) => {
+        Ok(Some((claimed, asked))) => {
             state.hub.nudge();
             let (sync, attempt) = (&claimed.sync, claimed.attempt);
             let holder = Holder { organization_id: sync.organization_id, sync_id: sync.id, attempt, owner };
@@ -57,7 +70,7 @@ pub(super) async fn claim(state: &AppState, owner: Uuid, active: &ActiveSync) ->
             tracing::warn!(sync_id = %active.sync.id, error = %Chain(&error), "a waiting sync could not be claimed");
             None
         }
-        Err(_) => None,
+        Ok(None) | Err(_) => None,
     }
 }
 

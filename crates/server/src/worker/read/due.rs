@@ -10,13 +10,17 @@ use crate::http::problem::Chain;
 use crate::ledger::{Claimed, LedgerError, Reading};
 use crate::state::AppState;
 
-/// Puts the records that are due now into the scope of an attempt.
+/// Puts the records that are due now into the scope of an attempt, unless none of them would be sent any more: without a
+/// record in its scope it begins anew when it is retried.
 pub(super) async fn due(
     state: &AppState,
     claimed: &Claimed,
     shutdown: &CancellationToken,
 ) -> Result<Vec<RecordKey>, Unread> {
     loop {
+        if shutdown.is_cancelled() {
+            return Err(Unread::Stopped);
+        }
         let due = async {
             let mut tx = OrgTx::begin(&state.db, claimed.sync.organization_id).await?;
             let mut ledger = state.ledger(&mut tx, state.clock.now());
