@@ -8,6 +8,7 @@ mod auth;
 mod bad_input;
 mod clocks;
 mod connections;
+mod credentials;
 mod dynamics365;
 mod events;
 mod exports;

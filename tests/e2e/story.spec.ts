@@ -3,7 +3,7 @@ import type { Locator, Page } from "@playwright/test";
 
 import type { Api, RecordOutcome, Sync } from "./support/api.ts";
 import { Gate } from "./support/gate.ts";
-import { accounting, email, password, server } from "./support/installation.ts";
+import { accounting, accountingToken, email, password, server } from "./support/installation.ts";
 import { booked, correct, formOf, mails, refusal } from "./support/peers.ts";
 import { expect, test } from "./support/test.ts";
 
@@ -171,9 +171,11 @@ async function correctAll(page: Page, claim: Locator, api: Api, records: RecordO
 async function retry(page: Page, api: Api, sync: Sync): Promise<void> {
   // Three answers come through the gate; the other requests wait until the dashboard has been looked at.
   const gate = await Gate.before(accounting, 3);
+  const shown = { type: "bearer", token: accountingToken };
   try {
     // What is held back must not be given up for lost meanwhile.
-    await api.changeSettings(sync.integration_config_id, { url: `${gate.address}/api/vouchers`, timeout_ms: 120_000 });
+    const through = { url: `${gate.address}/api/vouchers`, timeout_ms: 120_000 };
+    await api.changeSettings(sync.integration_config_id, through, shown);
     const before = await booked();
     const loaded = await page.evaluate(() => performance.timeOrigin);
     const light = page.getByTestId("light");
@@ -209,7 +211,7 @@ async function retry(page: Page, api: Api, sync: Sync): Promise<void> {
     expect(after.find((entry) => entry.record.claim_number === "1043")?.record.cost_center).toBe("1100");
   } finally {
     gate.open();
-    await api.changeSettings(sync.integration_config_id, { url: `${accounting}/api/vouchers` });
+    await api.changeSettings(sync.integration_config_id, { url: `${accounting}/api/vouchers` }, shown);
     await gate.close();
   }
 }

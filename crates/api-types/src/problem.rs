@@ -81,6 +81,8 @@ error_codes! {
     UnsupportedMediaType = "unsupported_media_type", 415, "The media type is not taken";
     /// One or more rules are broken; `errors` names every one.
     ValidationFailed = "validation_failed", 422, "The request breaks rules";
+    /// The settings would show credentials to a host that they were not given for; `errors` names those to give again.
+    CredentialsRequired = "credentials_required", 422, "The credentials are needed again";
     /// The same `Idempotency-Key` came with another body.
     IdempotencyMismatch = "idempotency_mismatch", 422, "The Idempotency-Key was used for another request";
     /// No integration of the organization has this `OpenLineage` job.

@@ -20,6 +20,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use domain::credentials::{SOURCE, TARGET, two_sets};
 use domain::violation::{Rule, Violation};
 use rust_decimal::Decimal;
 use serde_json::{Map, Value};
@@ -29,11 +30,6 @@ use crate::connector::{BuildError, ConnectionTest};
 use crate::guard::{GuardedClients, OutboundPolicy};
 use http::HttpSource;
 use postgresql::PostgresqlSource;
-
-/// The member of the settings, and of the credentials, that is about the source.
-const SOURCE: &str = "source";
-/// The member of the credentials that is about the target, where there are two sets.
-const TARGET: &str = "target";
 
 /// A record as its source has it.
 #[derive(Clone, PartialEq)]
@@ -271,12 +267,6 @@ pub(crate) fn target_settings(settings: &Value) -> Cow<'_, Value> {
         }
         _ => Cow::Borrowed(settings),
     }
-}
-
-/// Credentials that come in two sets, and so have no type of their own. Those of a source that is no more are kept.
-fn two_sets(credentials: Option<&Value>) -> Option<&Map<String, Value>> {
-    let sets = credentials.and_then(Value::as_object)?;
-    (!sets.contains_key("type") && (sets.contains_key(TARGET) || sets.contains_key(SOURCE))).then_some(sets)
 }
 
 #[cfg(test)]

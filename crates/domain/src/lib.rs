@@ -9,6 +9,7 @@ pub mod amount;
 pub mod asking;
 pub mod calendar;
 pub mod columns;
+pub mod credentials;
 pub mod doubt;
 pub mod error_group;
 pub mod health;

@@ -73,6 +73,7 @@ impl ApiError {
             ErrorCode::PreconditionFailed => tr!(error.precondition_failed),
             ErrorCode::BodyTooLarge => tr!(error.too_large),
             ErrorCode::ValidationFailed => tr!(error.validation_failed),
+            ErrorCode::CredentialsRequired => tr!(error.credentials_required),
             ErrorCode::RateLimited => tr!(error.rate_limited),
             ErrorCode::Internal => tr!(error.internal),
             ErrorCode::Unavailable | ErrorCode::ClockSkew => tr!(error.unavailable),

@@ -81,9 +81,26 @@ test("a mapping is tried with a sample, and kept once it is right", async ({ sig
     expect(body.settings).toEqual(expected);
   });
 
+  await test.step("for another host the credentials are asked for again", async () => {
+    await region.getByRole("button", { name: "Connection and mapping" }).click();
+    const address = form.getByLabel("Xledger's address");
+    const token = form.getByLabel("Token", { exact: true });
+    await address.fill("http://127.0.0.1:9/another/path");
+    await expect(token).toBeHidden();
+    await address.fill("http://127.0.0.1:10/graphql");
+    await expect(form).toContainText("Credentials go only where they were given for");
+    await token.fill("nobody-is-asked-with-this-either");
+    await check(page, "credentials that are asked for again");
+    await form.getByRole("button", { name: "Save" }).click();
+    await expect(form).toBeHidden();
+    const { body } = await api.call("GET", `/integrations/${integration.id}`);
+    expect(body.settings.endpoint).toBe("http://127.0.0.1:10/graphql");
+  });
+
   await test.step("what the server refuses stands at its field", async () => {
     await region.getByRole("button", { name: "Connection and mapping" }).click();
     await form.getByLabel("Xledger's address").fill("somewhere");
+    await form.getByLabel("Token", { exact: true }).fill("a-third-one");
     await form.getByRole("button", { name: "Save" }).click();
     await expect(form.getByLabel("Xledger's address")).toHaveAttribute("aria-invalid", "true");
     await expect(form).toContainText("production, demonstration or an address");

@@ -115,10 +115,10 @@ export class Api {
     return this.get("/notifications?limit=200");
   }
 
-  /** Changes an integration's connector settings. */
-  async changeSettings(id: string, change: Record<string, unknown>): Promise<void> {
+  /** Changes an integration's connector settings; where they lead to another host, its credentials are needed again. */
+  async changeSettings(id: string, change: Record<string, unknown>, credentials: Record<string, string>): Promise<void> {
     const { body, etag } = await this.call("GET", `/integrations/${id}`);
-    const patch = { settings: { ...body.settings, ...change } };
+    const patch = { settings: { ...body.settings, ...change }, credentials };
     await this.call("PATCH", `/integrations/${id}`, patch, etag ? { "if-match": etag } : {});
   }
 

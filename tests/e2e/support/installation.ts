@@ -14,3 +14,6 @@ export const accounting = needed("SYNCWATCH_E2E_ACCOUNTING");
 export const sourceApp = needed("SYNCWATCH_E2E_SOURCE_APP");
 export const email = needed("SYNCWATCH_E2E_EMAIL");
 export const password = needed("SYNCWATCH_E2E_PASSWORD");
+
+/** What the accounting service wants to be shown. */
+export const accountingToken = process.env.SYNCWATCH_DEMO_ACCOUNTING_TOKEN ?? "demonstration-token";

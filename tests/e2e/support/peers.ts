@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 
 import type { Page } from "@playwright/test";
 
-import { accounting, inbox, sourceApp } from "./installation.ts";
+import { accounting, accountingToken, inbox, sourceApp } from "./installation.ts";
 
 /** One record that the accounting service has taken. */
 export interface Booked {
@@ -27,7 +27,7 @@ export async function refusal(record: Record<string, string>): Promise<{ detail:
   const answer = await fetch(`${accounting}/api/vouchers`, {
     method: "POST",
     headers: {
-      authorization: `Bearer ${process.env.SYNCWATCH_DEMO_ACCOUNTING_TOKEN ?? "demonstration-token"}`,
+      authorization: `Bearer ${accountingToken}`,
       "content-type": "application/json",
     },
     body: JSON.stringify(record),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use domain::asking::{Asking, REPEAT_MARGIN, Recognition};
+use domain::credentials::MICROSOFT_TOKEN_SERVICE;
 use domain::mapping::Mapping;
 use domain::pacing::Bucket;
 use domain::violation::{Rule, Violation};
@@ -17,8 +18,6 @@ use crate::reader::{Reader, address, escape};
 
 /// Where the Web API lies in an environment.
 const WEB_API: &str = "/api/data/v9.2/";
-/// Where tokens are given for a tenant.
-const TOKEN_SERVICE: &str = "https://login.microsoftonline.com";
 /// Most operations of a `$batch`.
 const MOST_ROWS: u32 = 1_000;
 /// Most requests that Dataverse works on at once for one user.
@@ -180,7 +179,7 @@ fn token_url(reader: &mut Reader<'_>, policy: &OutboundPolicy) -> Option<Url> {
             let is_plain = tenant.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
                 && !tenant.starts_with('.');
             if is_plain {
-                return Url::parse(&format!("{TOKEN_SERVICE}/{tenant}/oauth2/v2.0/token")).ok();
+                return Url::parse(&format!("{MICROSOFT_TOKEN_SERVICE}/{tenant}/oauth2/v2.0/token")).ok();
             }
             reader.complain(Rule::InvalidFormat, "tenant", "a tenant's id, or its domain");
             None

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use domain::asking::{Asking, Recognition};
+use domain::credentials::{XLEDGER_DEMONSTRATION, XLEDGER_PRODUCTION};
 use domain::mapping::Mapping;
 use domain::pacing::Bucket;
 use domain::violation::{Rule, Violation};
@@ -16,8 +17,6 @@ use crate::guard::OutboundPolicy;
 use crate::pacing;
 use crate::reader::{Reader, address, escape};
 
-const PRODUCTION: &str = "https://www.xledger.net/graphql";
-const DEMONSTRATION: &str = "https://demo.xledger.net/graphql";
 /// Most nodes of a mass mutation.
 pub(super) const MOST_NODES: u32 = 500;
 
@@ -128,8 +127,8 @@ fn endpoint(reader: &mut Reader<'_>, policy: &OutboundPolicy) -> Option<Url> {
     let text = reader.needed("endpoint", 2_000);
     let place = match text.as_str() {
         "" => return None,
-        "production" => PRODUCTION,
-        "demonstration" => DEMONSTRATION,
+        "production" => XLEDGER_PRODUCTION,
+        "demonstration" => XLEDGER_DEMONSTRATION,
         other => other,
     };
     address(place, policy)

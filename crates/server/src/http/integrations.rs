@@ -141,6 +141,9 @@ pub async fn get_integration(
 /// webhooks, once; setting an address that was disabled enables it again. A new or enabled address is told of every retry
 /// that waits and of which no message has arrived. `If-Match` names the version that was read, so that two administrators
 /// never overwrite each other silently.
+///
+/// Credentials that are kept go only to the hosts that they were given for. New settings that would show them to another
+/// one (by its scheme, name or port) need them again in the same request: `credentials_required` says which.
 #[utoipa::path(
     operation_id = "updateIntegration",
     tag = "integrations",

@@ -4,10 +4,12 @@ mod mapping;
 mod members;
 
 use api_types::integrations::{Integration, IntegrationPatch};
+use domain::credentials::{CredentialSet, same_origin};
 use domain::integration::ConnectorType;
 use leptos::prelude::*;
 use serde_json::{Map, Value};
 
+use super::credentials::{Again, ReadFrom};
 use super::unchanged;
 use crate::api::{ApiError, Versioned};
 use crate::format;
@@ -22,15 +24,13 @@ pub(super) const fn has_form(connector: ConnectorType) -> bool {
 /// The settings as they are, with what was typed in its place.
 fn settings(
     former: &Value,
-    typed: &[(Member, RwSignal<String>)],
-    mapping: Value,
+    typed: impl Iterator<Item = (Member, String)>,
     connector: ConnectorType,
 ) -> Map<String, Value> {
     let mut settings = former.as_object().cloned().unwrap_or_default();
     for (member, value) in typed {
-        member.put(&mut settings, &value.get_untracked(), connector);
+        member.put(&mut settings, &value, connector);
     }
-    settings.insert("mapping".to_owned(), mapping);
     settings
 }
 
@@ -57,6 +57,17 @@ pub(super) fn ConnectorForm(
     // What is no JSON is said here, before anything is sent.
     let unreadable = RwSignal::new(None::<String>);
     let fields = typed.iter().map(|(member, value)| field(*member, connector, *value, error)).collect_view();
+    let again = Again::new(connector, ReadFrom::of(&former));
+    let places = typed.clone();
+    // What is kept goes only where it was given for, and the server wants it again, too.
+    let leads_elsewhere = Memo::new(move |_| {
+        value.with(|value| {
+            let former = &value.value.settings;
+            let new = settings(former, places.iter().map(|(member, typed)| (*member, typed.get())), connector);
+            let new = Value::Object(new);
+            value.value.has_credentials && !same_origin(connector, former, &new, CredentialSet::Target)
+        })
+    });
     let submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
         match parsed(&mapping.get_untracked()) {
@@ -64,8 +75,11 @@ pub(super) fn ConnectorForm(
                 unreadable.set(None);
                 // Members that have no field here, such as a source, stay as somebody else may have set them.
                 let former = value.with_untracked(|value| value.value.settings.clone());
-                let settings = settings(&former, &typed, mapping, connector);
-                save.run(IntegrationPatch { settings: Some(Value::Object(settings)), ..unchanged() });
+                let now = typed.iter().map(|(member, value)| (*member, value.get_untracked()));
+                let mut settings = settings(&former, now, connector);
+                settings.insert("mapping".to_owned(), mapping);
+                let credentials = leads_elsewhere.get_untracked().then(|| again.typed());
+                save.run(IntegrationPatch { settings: Some(Value::Object(settings)), credentials, ..unchanged() });
             }
             Err(wrong) => unreadable.set(Some(wrong)),
         }
@@ -73,6 +87,10 @@ pub(super) fn ConnectorForm(
     view! {
         <form class="stack" on:submit=submit data-testid="connector-form" aria-label=tr!(target.edit)>
             <div class="stack narrow">{fields}</div>
+            <div role="status">
+                {move || leads_elsewhere.get().then(|| view! { <p>{tr!(credentials.again)}</p> })}
+            </div>
+            {move || leads_elsewhere.get().then(|| again.fields(error))}
             <MappingField connector mapping unreadable error />
             <div class="actions">
                 <button type="submit" class="ds-button" aria-busy=move || busy.get().to_string() aria-disabled=move || busy.get().to_string()>{tr!(settings.save)}</button>

@@ -1,5 +1,7 @@
 //! Setting an integration's credentials: they go in and never come out again.
 
+mod again;
+
 use api_types::integrations::IntegrationPatch;
 use domain::integration::ConnectorType;
 use leptos::prelude::*;
@@ -8,6 +10,7 @@ use serde_json::{Value, json};
 use super::unchanged;
 use crate::api::ApiError;
 use crate::components::Testing;
+pub(super) use again::Again;
 
 /// What a system wants to be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -210,22 +213,7 @@ pub(super) fn CredentialsForm(
         let said = |error: &Option<ApiError>| error.as_ref().and_then(|error| error.field(&pointer));
         error.with(said).or_else(|| testing.error.with(said))
     };
-    let field = move |member: &'static str, label: String, value: RwSignal<String>, secret: bool| {
-        let id = format!("credentials-{member}");
-        let error_id = format!("{id}-error");
-        let described = error_id.clone();
-        let (input, completion) = if secret { ("password", "new-password") } else { ("text", "off") };
-        view! {
-            <div class="ds-field">
-                <label class="ds-label" for=id.clone()>{label}</label>
-                <input class="ds-input" id=id type=input autocomplete=completion
-                    spellcheck="false" required maxlength="8000" aria-invalid=move || wrong(member).is_some().to_string()
-                    aria-describedby=move || wrong(member).map(|_| described.clone())
-                    prop:value=move || value.get() on:input=move |event| value.set(event_target_value(&event)) />
-                {move || wrong(member).map(|text| view! { <p class="ds-validation-message" data-size="sm" lang="en" id=error_id.clone()>{text}</p> })}
-            </div>
-        }
-    };
+    let said_of = move |member: &'static str| Memo::new(move |_| wrong(member));
     view! {
         <form class="stack narrow" on:submit=submit data-testid="credentials-form" aria-label=tr!(credentials.title)>
             <p>{tr!(credentials.help)}</p>
@@ -250,8 +238,8 @@ pub(super) fn CredentialsForm(
                     </div>
                 })
             }}
-            {move || kind.get().open_member().map(|(member, label)| field(member, label, name, false))}
-            {move || kind.get().secret_member().map(|(member, label)| field(member, label, secret, true))}
+            {move || kind.get().open_member().map(|(member, label)| field(member, label, name, false, said_of(member)))}
+            {move || kind.get().secret_member().map(|(member, label)| field(member, label, secret, true, said_of(member)))}
             <div class="actions">
                 <button type="submit" class="ds-button" aria-busy=move || busy.get().to_string() aria-disabled=move || busy.get().to_string()>{tr!(settings.save)}</button>
                 <button type="button" class="ds-button" data-variant="secondary" aria-disabled=move || testing.busy.get().to_string()
@@ -260,6 +248,30 @@ pub(super) fn CredentialsForm(
                     on:click=move |_| { error.set(None); testing.forget(); open.set(false); }>{tr!(common.cancel)}</button>
             </div>
         </form>
+    }
+}
+
+/// One member, with what was wrong with it.
+fn field(
+    member: &'static str,
+    label: String,
+    value: RwSignal<String>,
+    secret: bool,
+    wrong: Memo<Option<String>>,
+) -> impl IntoView + use<> {
+    let id = format!("credentials-{member}");
+    let error_id = format!("{id}-error");
+    let described = error_id.clone();
+    let (input, completion) = if secret { ("password", "new-password") } else { ("text", "off") };
+    view! {
+        <div class="ds-field">
+            <label class="ds-label" for=id.clone()>{label}</label>
+            <input class="ds-input" id=id type=input autocomplete=completion
+                spellcheck="false" required maxlength="8000" aria-invalid=move || wrong.get().is_some().to_string()
+                aria-describedby=move || wrong.get().map(|_| described.clone())
+                prop:value=move || value.get() on:input=move |event| value.set(event_target_value(&event)) />
+            {move || wrong.get().map(|text| view! { <p class="ds-validation-message" data-size="sm" lang="en" id=error_id.clone()>{text}</p> })}
+        </div>
     }
 }
 

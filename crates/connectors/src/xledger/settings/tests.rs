@@ -26,7 +26,7 @@ fn refused(settings: &Value) -> Vec<String> {
 #[test]
 fn the_least_settings_have_the_defaults() {
     let (settings, _) = parse(&least(), Some(&token()), &OutboundPolicy::public_only()).unwrap();
-    assert_eq!(settings.endpoint.as_str(), PRODUCTION);
+    assert_eq!(settings.endpoint.as_str(), XLEDGER_PRODUCTION);
     assert_eq!((settings.batch_size, settings.concurrency), (100, 1));
     assert_eq!(settings.timeout, Duration::from_mins(1));
     assert_eq!(settings.mutation.input, "AddGLImportItemsInput");
@@ -34,7 +34,7 @@ fn the_least_settings_have_the_defaults() {
     let mut demonstration = least();
     demonstration["endpoint"] = json!("demonstration");
     let (settings, _) = parse(&demonstration, Some(&token()), &OutboundPolicy::public_only()).unwrap();
-    assert_eq!(settings.endpoint.as_str(), DEMONSTRATION);
+    assert_eq!(settings.endpoint.as_str(), XLEDGER_DEMONSTRATION);
 }
 
 #[test]

@@ -57,7 +57,7 @@ pub async fn test_integration(
     }
     let credentials = match body.and_then(|body| body.credentials) {
         Some(given) => {
-            let given = settings::completed(&state, &config, given);
+            let given = settings::completed(&settings::credentials_of(&state, &config), given);
             check_credentials(&state, &config, &given)?;
             Some(given)
         }

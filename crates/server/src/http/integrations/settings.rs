@@ -2,8 +2,10 @@
 
 use api_types::integrations::{IntegrationPatch, NewIntegration};
 use api_types::sync_logs::TriggerSync;
+use api_types::{ErrorCode, Problem};
 use chrono::{DateTime, Utc};
 use connectors::{Connector, GuardedClients, Source};
+use domain::credentials::to_be_given_again;
 use domain::integration::{HealthPolicy, IntegrationDraft, PartialFailure, Runner};
 use domain::lineage::LineageJob;
 use domain::sync_log::draft::check_source_record_type;
@@ -17,6 +19,9 @@ use uuid::Uuid;
 use crate::http::problem::ApiError;
 use crate::state::AppState;
 use crate::vault::Sealed;
+
+/// The credentials that are kept, if there are any and they can be opened.
+type Kept = anyhow::Result<Option<Value>>;
 
 /// Which of the settings that lead outside are new, and so are checked: what was accepted once stays.
 #[derive(Clone, Copy)]
@@ -61,7 +66,10 @@ pub(super) fn create(
         updated_at: now,
     };
     let changed = Changed { connector: true, webhook: true };
-    check(state, &config, new.credentials.as_ref(), changed, new.lineage_job.as_ref())?;
+    let found = violations(state, &config, new.credentials.as_ref(), changed, new.lineage_job.as_ref());
+    if !found.is_empty() {
+        return Err(found.into());
+    }
     seal(state, config, new.credentials)
 }
 
@@ -76,6 +84,8 @@ pub(super) fn change(
         connector: patch.settings.is_some() || patch.credentials.is_some(),
         webhook: patch.retry_webhook_url.is_some(),
     };
+    let kept = credentials_of(state, &config);
+    let again = patch.settings.as_ref().map(|new| given_again(&config, new, &kept, patch.credentials.as_ref()));
     config.name = patch.name.map_or(config.name, |name| name.trim().to_owned());
     config.settings = patch.settings.unwrap_or(config.settings);
     config.schedule = patch.schedule.unwrap_or(config.schedule);
@@ -93,28 +103,54 @@ pub(super) fn change(
     config.updated_at = now;
     let given = patch.credentials.is_some();
     let credentials = match patch.credentials {
-        Some(given) => Some(completed(state, &config, given)),
-        None => credentials_of(state, &config).map_err(ApiError::internal)?,
+        Some(given) => Some(completed(&kept, given)),
+        None => kept.map_err(ApiError::internal)?,
     };
     let lineage_job = patch.lineage_job.as_ref().and_then(Option::as_ref);
-    check(state, &config, credentials.as_ref(), changed, lineage_job)?;
+    let found = violations(state, &config, credentials.as_ref(), changed, lineage_job);
+    refuse(found, again.unwrap_or_default())?;
     if given { seal(state, config, credentials) } else { Ok(config) }
+}
+
+/// The credentials that a change of the settings has to come with. An external runner has its own.
+fn given_again(config: &IntegrationConfig, new: &Value, kept: &Kept, given: Option<&Value>) -> Vec<Violation> {
+    match (config.runner, kept) {
+        (Runner::Managed, Ok(kept)) => {
+            to_be_given_again(config.connector_type, &config.settings, new, kept.as_ref(), given)
+        }
+        // What cannot be read is shown to nobody.
+        (Runner::Managed, Err(_)) | (Runner::External, _) => Vec::new(),
+    }
+}
+
+/// Tells of everything that is wrong at once; credentials to be given `again` have a code of their own where that is all.
+fn refuse(mut found: Vec<Violation>, again: Vec<Violation>) -> Result<(), ApiError> {
+    if again.is_empty() {
+        return if found.is_empty() { Ok(()) } else { Err(found.into()) };
+    }
+    if found.is_empty() {
+        let detail = "the settings lead to another host: what is kept is shown only to the one it was given for";
+        let named = Problem::violations(again).errors;
+        return Err(ApiError::new(ErrorCode::CredentialsRequired, detail).with_errors(named));
+    }
+    found.extend(again);
+    Err(found.into())
 }
 
 /// Credentials that were given, with the set that was not where there are two. Kept ones that cannot be read are lost, and
 /// no reason to refuse others.
-pub(super) fn completed(state: &AppState, config: &IntegrationConfig, given: Value) -> Value {
-    let kept = credentials_of(state, config).ok().flatten();
-    connectors::merged_credentials(kept.as_ref(), given)
+pub(super) fn completed(kept: &Kept, given: Value) -> Value {
+    connectors::merged_credentials(kept.as_ref().ok().and_then(Option::as_ref), given)
 }
 
-fn check(
+/// Everything that is wrong with the settings as they are to be.
+fn violations(
     state: &AppState,
     config: &IntegrationConfig,
     credentials: Option<&Value>,
     changed: Changed,
     lineage_job: Option<&LineageJob>,
-) -> Result<(), ApiError> {
+) -> Vec<Violation> {
     let draft = IntegrationDraft {
         name: config.name.clone(),
         connector_type: config.connector_type,
@@ -147,7 +183,7 @@ fn check(
         }
         found.extend(connectors::refuses_updates(config.connector_type, &config.settings));
     }
-    if found.is_empty() { Ok(()) } else { Err(found.into()) }
+    found
 }
 
 /// What the domain cannot know of a webhook address: whether it is whole, and whether requests may go there. Names are
@@ -177,7 +213,7 @@ fn seal(
 }
 
 /// The credentials of an integration, opened.
-pub fn credentials_of(state: &AppState, config: &IntegrationConfig) -> anyhow::Result<Option<Value>> {
+pub fn credentials_of(state: &AppState, config: &IntegrationConfig) -> Kept {
     let Some(sealed) = &config.credentials else { return Ok(None) };
     let sealed = Sealed { key_id: sealed.key_id.clone(), bytes: sealed.bytes.clone() };
     let plain = state.vault.open(&sealed, &context(config.id))?;
