@@ -31,6 +31,19 @@ pub enum StoreError {
         /// What it may do that it should not.
         may: &'static str,
     },
+    /// The database that is to be migrated has not been made.
+    #[error(
+        "there is no database {name}: its server's superuser makes it by `{command}`, after \
+         `CREATE ROLE {owner} LOGIN` where there is no such role"
+    )]
+    NoDatabase {
+        /// Its name.
+        name: String,
+        /// What makes it.
+        command: String,
+        /// The role that owns it.
+        owner: &'static str,
+    },
     /// Everything else: a mistake in the code or the schema.
     #[error("the database refused a statement")]
     Other(#[source] sqlx::Error),

@@ -37,10 +37,11 @@ pub struct RolePasswords {
 }
 
 /// Makes the roles, the database (if it is not there) and the schema, connected as a role that may create them.
-/// Running it again changes nothing.
+/// Running it again changes nothing. The database that `admin_url` itself names has to be there.
 pub async fn run(admin_url: &str, database: &str, passwords: &RolePasswords) -> Result<(), StoreError> {
     let options: PgConnectOptions = admin_url.parse().map_err(StoreError::Other)?;
-    let mut admin = options.clone().disable_statement_logging().connect().await?;
+    let admin = options.clone().disable_statement_logging().connect().await;
+    let mut admin = admin.map_err(|error| connection_error(error, options.get_database().unwrap_or(database)))?;
     // Several processes may start at once.
     sqlx::query("SELECT pg_advisory_lock(hashtext('syncwatch_roles'))").execute(&mut admin).await?;
     make_role(&mut admin, OWNER, passwords.owner.as_deref()).await?;
@@ -97,6 +98,17 @@ pub async fn is_current(database: &crate::Database) -> Result<bool, StoreError> 
     }
 }
 
+/// Whoever migrates by an address of the very database makes it first.
+fn connection_error(error: sqlx::Error, database: &str) -> StoreError {
+    match error {
+        sqlx::Error::Database(error) if error.code().as_deref() == Some("3D000") => {
+            let quoted = format!("\"{}\"", database.replace('"', "\"\""));
+            StoreError::NoDatabase { name: database.to_owned(), command: creation(&quoted), owner: OWNER }
+        }
+        other => other.into(),
+    }
+}
+
 async fn make_role(admin: &mut PgConnection, role: &str, password: Option<&str>) -> Result<(), StoreError> {
     let known: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)")
         .bind(role)
@@ -126,11 +138,14 @@ async fn make_database(admin: &mut PgConnection, database: &str) -> Result<(), S
         .await?;
     if !known {
         let name: String = sqlx::query_scalar("SELECT quote_ident($1)").bind(database).fetch_one(&mut *admin).await?;
-        admin
-            .execute(AssertSqlSafe(format!("CREATE DATABASE {name} OWNER {OWNER} TEMPLATE template0 ENCODING 'UTF8'")))
-            .await?;
+        admin.execute(AssertSqlSafe(creation(&name))).await?;
     }
     Ok(())
+}
+
+/// The statement that makes the database of a name, which is quoted where that is needed.
+fn creation(name: &str) -> String {
+    format!("CREATE DATABASE {name} OWNER {OWNER} TEMPLATE template0 ENCODING 'UTF8'")
 }
 
 fn migration_error(error: sqlx::migrate::MigrateError) -> StoreError {

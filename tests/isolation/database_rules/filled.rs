@@ -166,3 +166,21 @@ async fn several_that_migrate_a_filled_ledger_at_once_take_turns() {
     let mut admin = PgConnection::connect(&beside.superuser_url).await.unwrap();
     admin.execute(AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"))).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_database_that_is_not_there_is_named_with_what_makes_it() {
+    let beside = Database::create().await.unwrap();
+    let name = format!("syncwatch_test_{}_missing", std::process::id());
+    let url = with_database(&beside.superuser_url, &name).unwrap();
+    let passwords = RolePasswords::default();
+    let missing = store::migrate::run(&url, &name, &passwords).await.unwrap_err();
+    let said = missing.to_string();
+    assert!(said.contains(&name) && said.contains("CREATE ROLE syncwatch_owner LOGIN"), "{said}");
+    let StoreError::NoDatabase { command, .. } = missing else { panic!("{said}") };
+    assert!(command.starts_with("CREATE DATABASE") && said.contains(&command), "{said}");
+
+    let mut admin = PgConnection::connect(&beside.superuser_url).await.unwrap();
+    admin.execute(AssertSqlSafe(command)).await.unwrap();
+    store::migrate::run(&url, &name, &passwords).await.unwrap();
+    admin.execute(AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"))).await.unwrap();
+}
