@@ -6,6 +6,8 @@
 // whether it fits; its table names the fixtures of each framework.
 //
 // The Python peers run by SYNCWATCH_TEST_PYTHON, a Python with requirements.txt; by `python3` where it is not set.
+// Prism is installed by `npm ci --ignore-scripts` in prism/: no test runs it, and it takes as much room as all the
+// peers of the tests together, so its lock file is its own and a fresh machine's tests don't install it.
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -20,9 +22,13 @@ const PATIENCE = 60_000;
 const py = (script) => [PYTHON, [join(here, script), '--port', '0']];
 const js = (script) => [process.execPath, [join(here, script), '--port', '0']];
 const pythonPackage = (name) => ({ python: name });
-const nodePackage = (name) => ({ node: name });
+const nodePackage = (name, directory = '') => ({ node: join(here, directory, 'node_modules', name) });
 
-// How each framework is run, what it is called, and where its version is read.
+const PRISM = nodePackage('@stoplight/prism-cli', 'prism');
+const MOCK = ['mock', join(here, 'prism/books.yaml'), '--host', '127.0.0.1', '--port', '0'];
+
+// How each framework is run, what it is called, and where its version is read; and how it says where it listens, where
+// that is not `ready ADDRESS`.
 const FRAMEWORKS = {
     fastapi: { run: py('fastapi_app.py'), called: 'FastAPI', version: pythonPackage('fastapi') },
     drf: { run: py('drf_app.py'), called: 'Django REST framework', version: pythonPackage('djangorestframework') },
@@ -31,6 +37,11 @@ const FRAMEWORKS = {
         called: 'drf-standardized-errors',
         version: pythonPackage('drf-standardized-errors')
     },
+    jsonapi: {
+        run: py('drf_app.py'),
+        called: 'djangorestframework-jsonapi',
+        version: pythonPackage('djangorestframework-jsonapi')
+    },
     odata: {
         run: js('odata/odata.mjs'),
         called: 'fe-mockserver-core',
@@ -38,7 +49,13 @@ const FRAMEWORKS = {
     },
     yoga: { run: js('xledger/xledger.mjs'), called: 'graphql-yoga', version: nodePackage('graphql-yoga') },
     mock: { run: js('tokens/mock.mjs'), called: 'oauth2-mock-server', version: nodePackage('oauth2-mock-server') },
-    oidc: { run: js('tokens/oidc.mjs'), called: 'oidc-provider', version: nodePackage('oidc-provider') }
+    oidc: { run: js('tokens/oidc.mjs'), called: 'oidc-provider', version: nodePackage('oidc-provider') },
+    prism: {
+        run: [process.execPath, [join(PRISM.node, 'dist/index.js'), ...MOCK]],
+        ready: /Prism is listening on (http:\S+)/,
+        called: 'Prism',
+        version: PRISM
+    }
 };
 
 const posted = (path) => ({ path, method: 'POST' });
@@ -54,6 +71,14 @@ function mutation(token, node) {
 }
 
 const form = (fields) => ({ ...posted('/token'), form: fields });
+
+/** A JSON:API document with one claim. */
+const document = {
+    ...posted('/claims/json-api'),
+    headers: { accept: 'application/vnd.api+json', 'content-type': 'application/vnd.api+json' },
+    wrap: (attributes) => ({ data: { type: 'claims', attributes } })
+};
+
 const whole = (code, message) => ({ record: null, code, field: null, field_name: null, message });
 
 // The requests, by the fixtures' names. Where nothing else is said, what was sent is what the fixture holds.
@@ -68,6 +93,13 @@ const CASES = {
         sent: [{ amount: '12.00' }],
         expect: [whole(null, 'No such claim')]
     },
+    fastapi_http_exception: {
+        by: 'fastapi',
+        method: 'PUT',
+        path: '/claims/0192f3a0-0000-7000-8000-000000000000',
+        sent: [{ amount: '12.00' }],
+        expect: [whole(null, 'Not enough permissions')]
+    },
     drf_single: { by: 'drf', ...posted('/claims') },
     drf_batch: { by: 'drf', ...posted('/claims/batch') },
     drf_array: { by: 'drf', ...posted('/claims/batch-array') },
@@ -76,6 +108,8 @@ const CASES = {
     drf_standardized_batch: { by: 'standardized', ...posted('/claims/batch?standardized=1') },
     drf_standardized_array: { by: 'standardized', ...posted('/claims/batch-array?standardized=1') },
     drf_standardized_non_field: { by: 'standardized', ...posted('/claims?standardized=1') },
+    jsonapi: { by: 'jsonapi', ...document },
+    jsonapi_non_field: { by: 'jsonapi', ...document },
     odata_single: { by: 'odata', ...posted('/odata/ExpenseClaims') },
     odata_details: { by: 'odata', ...posted('/odata/ExpenseClaims') },
     yoga_value: {
@@ -137,11 +171,14 @@ const CASES = {
         ...form({ grant_type: 'client_credentials', client_id: 'syncwatch', client_secret: 'not-the-secret' }),
         sent: [{ amount: '12.00' }],
         expect: [whole('invalid_client', 'client authentication failed')]
-    }
+    },
+    prism: { by: 'prism', ...posted('/claims') },
+    prism_batch: { by: 'prism', ...posted('/claims/batch') },
+    prism_array: { by: 'prism', ...posted('/claims/batch-array') }
 };
 
-/** Runs a program until `use` is done with its address. */
-async function running([program, args], use) {
+/** Runs a framework's program until `use` is done with its address. */
+async function running({ run: [program, args], ready = /^ready (.+)/ }, use) {
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     const ended = new Promise((resolve) => child.once('close', resolve));
     let timer;
@@ -151,8 +188,9 @@ async function running([program, args], use) {
             child.once('error', reject);
             child.once('close', () => reject(new Error(`${args[0]} ended before it was ready`)));
             createInterface({ input: child.stdout }).on('line', (line) => {
-                if (line.startsWith('ready ')) {
-                    resolve(line.slice('ready '.length));
+                const address = ready.exec(line)?.[1];
+                if (address) {
+                    resolve(address);
                 }
             });
         });
@@ -168,7 +206,11 @@ async function running([program, args], use) {
 async function version({ node, python }) {
     let whole;
     if (node) {
-        whole = JSON.parse(readFileSync(join(here, 'node_modules', node, 'package.json'), 'utf8')).version;
+        const said = join(node, 'package.json');
+        if (!existsSync(said)) {
+            throw new Error(`${node} is not installed`);
+        }
+        whole = JSON.parse(readFileSync(said, 'utf8')).version;
     } else {
         const child = spawn(PYTHON, ['-c', `import importlib.metadata as m; print(m.version('${python}'))`], {
             stdio: ['ignore', 'pipe', 'inherit']
@@ -186,7 +228,7 @@ async function version({ node, python }) {
 }
 
 /** What leaves: the case's own, or the records that the fixture says were sent. */
-function content({ method, json, form }, { sent, batch }) {
+function content({ method, json, form, wrap }, { sent, batch }) {
     if (method === 'GET') {
         return {};
     }
@@ -194,7 +236,8 @@ function content({ method, json, form }, { sent, batch }) {
         return { body: new URLSearchParams(form) };
     }
     const records = batch === null ? sent[0] : batch === '' ? sent : { [batch]: sent };
-    return { body: JSON.stringify(json ?? records), headers: { 'content-type': 'application/json' } };
+    const said = json ?? wrap?.(records) ?? records;
+    return { body: JSON.stringify(said), headers: { 'content-type': 'application/json' } };
 }
 
 async function capture(name, one, address, source) {
@@ -244,7 +287,7 @@ for (const [key, framework] of Object.entries(FRAMEWORKS)) {
         continue;
     }
     const source = `${framework.called} ${await version(framework.version)}, captured`;
-    await running(framework.run, async (address) => {
+    await running(framework, async (address) => {
         for (const [name, one] of cases) {
             await capture(name, one, address, source);
         }

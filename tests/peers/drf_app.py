@@ -3,6 +3,7 @@
 POST /claims                 one expense claim: 201 {"reference": …, "claim_number": …}
 POST /claims/batch           {"items": [claim, …]}: 201 {"results": [{"reference": …}, …]}, or 400 for all
 POST /claims/batch-array     the same with a bare array
+POST /claims/json-api        a JSON:API document with one claim, written and answered by djangorestframework-jsonapi
 POST /claims/batch-results   {"items": [claim, …]}: 207, each claim judged by itself
 GET  /health                 200
 GET  /_log                   every booking
@@ -47,8 +48,12 @@ from django.urls import path  # noqa: E402
 from django.views.decorators.csrf import csrf_exempt  # noqa: E402
 from drf_standardized_errors.handler import exception_handler as standardized  # noqa: E402
 from rest_framework import serializers  # noqa: E402
+from rest_framework.generics import GenericAPIView  # noqa: E402
 from rest_framework.response import Response  # noqa: E402
 from rest_framework.views import APIView, exception_handler  # noqa: E402
+from rest_framework_json_api.exceptions import exception_handler as json_api  # noqa: E402
+from rest_framework_json_api.parsers import JSONParser as JsonApiParser  # noqa: E402
+from rest_framework_json_api.renderers import JSONRenderer as JsonApiRenderer  # noqa: E402
 
 from peer_books import (  # noqa: E402
     ACCOUNTS,
@@ -66,6 +71,8 @@ behaviour = Behaviour()
 
 
 def explain(error, context):
+    if isinstance(context["view"], JsonApiClaims):
+        return json_api(error, context)
     chosen = standardized if context["request"].query_params.get("standardized") == "1" else exception_handler
     return chosen(error, context)
 
@@ -148,6 +155,19 @@ class Claims(APIView):
         return Response(booked(request, [serializer.validated_data])[0], status=201)
 
 
+class JsonApiClaims(GenericAPIView):
+    parser_classes = [JsonApiParser]
+    renderer_classes = [JsonApiRenderer]
+    resource_name = "claims"
+    serializer_class = ClaimSerializer
+
+    def post(self, request):
+        claim = {name: value for name, value in request.data.items() if name != "type"}
+        serializer = self.get_serializer(data=claim)
+        serializer.is_valid(raise_exception=True)
+        return Response(booked(request, [serializer.validated_data])[0], status=201)
+
+
 class ClaimBatch(APIView):
     def post(self, request):
         serializer = BatchSerializer(data=request.data)
@@ -182,6 +202,7 @@ def set_behaviour(request):
 
 urlpatterns = [
     path("claims", csrf_exempt(Claims.as_view())),
+    path("claims/json-api", csrf_exempt(JsonApiClaims.as_view())),
     path("claims/batch", csrf_exempt(ClaimBatch.as_view())),
     path("claims/batch-array", csrf_exempt(ClaimArray.as_view())),
     path("claims/batch-results", csrf_exempt(ClaimResults.as_view())),

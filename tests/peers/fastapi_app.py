@@ -6,6 +6,7 @@ POST /claims/batch-array     the same with a bare array
 POST /claims/batch-results   {"items": [claim, …]}: 207, each claim judged by itself
 GET  /claims?record={id}     200 {"items": [{"record_id": …, "claim_number": …, "reference": …}]}: what was booked of a claim
 GET  /claims/{id}            the first of them, or 404
+PUT  /claims/{id}            403: what is booked stays as it is
 GET  /health                 200
 GET  /_log                   every booking
 POST /_behaviour             see peer_books.Behaviour
@@ -146,6 +147,11 @@ async def look_up_claim(record: UUID) -> dict:
     if not rows:
         raise HTTPException(404, "No such claim")
     return rows[0]
+
+
+@app.put("/claims/{record}")
+async def rewrite_claim(record: UUID) -> dict:
+    raise HTTPException(403, "Not enough permissions")
 
 
 @app.get("/health")

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{MAX_CODE, MAX_HINTS, MAX_MESSAGE, MAX_NAME, ParsedError, Segment, clean, path};
+use super::{MAX_CODE, MAX_HINTS, MAX_MESSAGE, MAX_NAME, MAX_SEGMENTS, ParsedError, Segment, clean, path};
 
 /// Members that hold the words, the most telling first.
 const MESSAGE: &[&str] = &[
@@ -83,6 +83,14 @@ pub(super) fn read(object: &Map<String, Value>, place: Place) -> Option<ParsedEr
     {
         place_named = path::from_text(&named);
         field_name = Some(named);
+    }
+    if !place_named.is_empty()
+        && place_named.len() < MAX_SEGMENTS
+        && let Some(named) = member_in_message(&message)
+        && place_named.last() != Some(&named)
+    {
+        place_named.push(named);
+        field_name = Some(path::to_text(&place_named));
     }
     Some(ParsedError {
         path: place_named,
@@ -233,4 +241,17 @@ fn field_in_message(message: &str) -> Option<String> {
         let named = &message[start..start + length];
         (!named.is_empty() && named.len() <= 100 && !named.contains(char::is_whitespace)).then(|| named.to_owned())
     })
+}
+
+/// The member that is missing or too much, where the complaint's own place is the object around it and only the
+/// sentence has the member's name: what Ajv checks, and so Prism. Without it a missing amount would be shown as a fault
+/// of the whole record.
+fn member_in_message(message: &str) -> Option<Segment> {
+    const BEFORE: &[&str] = &[
+        "must have required property '",
+        "must NOT have additional properties; found '",
+        "must NOT have unevaluated properties: '",
+    ];
+    let named = BEFORE.iter().find_map(|before| message.split_once(*before)?.1.strip_suffix('\''))?;
+    (!named.trim().is_empty()).then(|| path::step(named))
 }

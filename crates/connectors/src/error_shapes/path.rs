@@ -59,7 +59,8 @@ pub(super) fn to_text(path: &[Segment]) -> String {
     steps.collect::<Vec<_>>().join(".")
 }
 
-fn step(name: &str) -> Segment {
+/// One step, as its name says: an element's where the name is a number.
+pub(super) fn step(name: &str) -> Segment {
     // "0" as a member's name is how form-minded frameworks write an array's element.
     if name.len() <= 9 && name.bytes().all(|b| b.is_ascii_digit()) && !name.is_empty() {
         return name.parse().map_or_else(|_| Segment::Key(name.to_owned()), Segment::Index);

@@ -6,9 +6,11 @@ use serde_json::json;
 use super::*;
 
 /// The fixtures that are taken from a real framework, by `tests/peers/capture.mjs`.
-const CAPTURED: [(&str, &[&str]); 7] = [
+const CAPTURED: [(&str, &[&str]); 9] = [
     ("Django REST framework", &["drf_array", "drf_batch", "drf_non_field", "drf_single"]),
-    ("FastAPI", &["fastapi_array", "fastapi_batch", "fastapi_not_found", "fastapi_single"]),
+    ("FastAPI", &["fastapi_array", "fastapi_batch", "fastapi_http_exception", "fastapi_not_found", "fastapi_single"]),
+    ("Prism", &["prism", "prism_array", "prism_batch"]),
+    ("djangorestframework-jsonapi", &["jsonapi", "jsonapi_non_field"]),
     (
         "drf-standardized-errors",
         &["drf_standardized_array", "drf_standardized_batch", "drf_standardized_non_field", "drf_standardized_single"],
@@ -19,8 +21,10 @@ const CAPTURED: [(&str, &[&str]); 7] = [
     ("oidc-provider", &["oidc_secret"]),
 ];
 
-/// Those that are written after documentation, by whose shape they have.
-const WRITTEN: [(&str, &[&str]); 20] = [
+/// Those that are written after documentation, by whose shape they have: of frameworks that neither npm nor `PyPI` has,
+/// of systems that only their vendors run, of standards beyond what the frameworks above make of them, of what
+/// stands in between.
+const WRITTEN: [(&str, &[&str]); 18] = [
     ("ASP.NET", &["aspnet", "aspnet_batch", "aspnet_model_state"]),
     (
         "Dataverse",
@@ -42,15 +46,13 @@ const WRITTEN: [(&str, &[&str]); 20] = [
             "dataverse_without_code",
         ],
     ),
-    ("FastAPI", &["fastapi_http_exception"]),
     ("Google", &["google"]),
     ("GraphQL", &["graphql_coercion", "graphql_minimal", "graphql_xledger"]),
-    ("JSON:API", &["jsonapi", "jsonapi_batch"]),
+    ("JSON:API", &["jsonapi_batch"]),
     ("Laravel", &["laravel"]),
     ("OAuth", &["oauth"]),
     ("OData", &["odata_spec"]),
     ("PayPal", &["paypal"]),
-    ("Prism", &["prism"]),
     ("RFC 7807", &["rfc7807_invalid_params"]),
     ("RFC 9457", &["rfc9457"]),
     ("Rails", &["rails"]),
@@ -149,6 +151,23 @@ fn echoes_of_what_was_sent_are_not_kept() {
         let found = parse_json(&body);
         assert_eq!(found.len(), 1, "{body}");
         assert!(!format!("{found:?}").contains("S3CRET"), "{body}");
+    }
+}
+
+#[test]
+fn a_member_that_only_the_sentence_names_is_added_to_the_place_of_its_parent() {
+    let missing = "must have required property 'amount'";
+    let cases = [
+        (json!({ "instancePath": "/lines/1", "message": missing }), "lines.1.amount"),
+        (json!({ "instancePath": "/lines/1/amount", "message": missing }), "lines.1.amount"),
+        (json!({ "location": ["body"], "message": format!("{missing} when currency is set") }), "body"),
+        (json!({ "location": ["body"], "message": "must have required property ''" }), "body"),
+        // Where nothing says what the parent is, the record itself must not be taken for it.
+        (json!({ "message": format!("body/lines/1 {missing}") }), ""),
+    ];
+    for (entry, place) in cases {
+        let found = parse_json(&json!({ "errors": [entry] })).remove(0);
+        assert_eq!(path::to_text(&found.path), place, "{entry}");
     }
 }
 
