@@ -77,6 +77,12 @@ fn within(path: &[Segment], payload: &Value) -> Option<String> {
     let mut pointer = String::new();
     let mut here = Some(payload);
     for segment in rest.iter().take(MAX_SEGMENTS) {
+        if let (Segment::Key(_), Some(Value::Array(entries))) = (segment, here) {
+            // Rails leaves out which element it means, where nobody asked for it: the only one, or else just the list.
+            let [only @ Value::Object(_)] = entries.as_slice() else { break };
+            pointer.push_str("/0");
+            here = Some(only);
+        }
         let step = match segment {
             Segment::Index(index) => index.to_string(),
             Segment::Key(name) => here.and_then(|here| own_name(here, name)).unwrap_or(name).to_owned(),
@@ -146,6 +152,22 @@ mod tests {
         }
         for whole in ["", "body", "/data", "query.page", "header.authorization"] {
             assert_eq!(single(whole, &sent), None, "{whole}");
+        }
+    }
+
+    #[test]
+    fn an_element_without_its_number_is_the_only_one_or_else_the_list_is_named() {
+        let lines = |lines: Value| json!({ "lines": lines });
+        let cases = [
+            (lines(json!([{ "account": "1" }])), "/lines/0/account"),
+            (lines(json!([{ "text": "taxi" }])), "/lines/0/account"),
+            (lines(json!([{ "account": "1" }, { "account": "2" }])), "/lines"),
+            (lines(json!(["1"])), "/lines"),
+            (lines(json!([])), "/lines"),
+            (lines(json!(null)), "/lines/account"),
+        ];
+        for (sent, pointer) in cases {
+            assert_eq!(single("lines.account", &sent).as_deref(), Some(pointer), "{sent}");
         }
     }
 
