@@ -107,6 +107,7 @@ mod tests {
             duration_ms: 5_000,
             warnings: 0,
             counts_mismatch: false,
+            awaits_posting: false,
         }
     }
 

@@ -10,24 +10,25 @@ use uuid::Uuid;
 use crate::scene::Scene;
 
 /// A server that retries by itself, and whose clock can be moved on by so much.
-async fn scene(lag: Duration) -> anyhow::Result<Scene> {
+pub async fn scene(lag: Duration) -> anyhow::Result<Scene> {
     let mut scene = Scene::configured(|config| config.worker.automatic_retries = 6).await?;
     scene.clock.advance(-lag);
     scene.sign_in_again().await?;
     Ok(scene)
 }
 
-fn moment(of: &Value, name: &str) -> anyhow::Result<DateTime<Utc>> {
+/// A moment that a sync names.
+pub fn moment(of: &Value, name: &str) -> anyhow::Result<DateTime<Utc>> {
     Ok(of[name].as_str().with_context(|| format!("there is no {name} in {of}"))?.parse()?)
 }
 
 /// How long after its end a sync is retried by itself.
-fn wait(sync: &Value) -> anyhow::Result<Duration> {
+pub fn wait(sync: &Value) -> anyhow::Result<Duration> {
     Ok(moment(sync, "next_retry_at")? - moment(sync, "completed_at")?)
 }
 
 /// Moves the clock on until a sync is due, and waits for the end of its attempt.
-async fn due(scene: &mut Scene, sync: &Value) -> anyhow::Result<Value> {
+pub async fn due(scene: &mut Scene, sync: &Value) -> anyhow::Result<Value> {
     let (id, next) = (id_of(sync)?, sync["attempt"].as_i64().unwrap_or(0) + 1);
     scene.clock.set(moment(sync, "next_retry_at")?);
     scene.sign_in_again().await?;
@@ -36,7 +37,8 @@ async fn due(scene: &mut Scene, sync: &Value) -> anyhow::Result<Value> {
     scene.admin.finished(id).await
 }
 
-async fn timers(scene: &Scene) -> anyhow::Result<i64> {
+/// Syncs that are retried by themselves.
+pub async fn timers(scene: &Scene) -> anyhow::Result<i64> {
     scene.one("SELECT count(*) FROM retry_timers").await
 }
 

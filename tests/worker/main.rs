@@ -12,6 +12,7 @@ mod lights;
 mod mail;
 mod pacing;
 mod pipeline;
+mod posting;
 mod rebuild;
 mod reseal;
 mod retry;

@@ -41,7 +41,8 @@ fn mapping_of_lines() -> Value {
     mapping
 }
 
-fn claim_of_lines(number: usize, cost_centers: &[&str]) -> Claim {
+/// A claim with lines, one for each cost center.
+pub fn claim_of_lines(number: usize, cost_centers: &[&str]) -> Claim {
     let mut claim = Claim::good(number);
     let lines: Vec<Value> =
         cost_centers.iter().map(|code| json!({ "cost_center": code, "amount": "100.00" })).collect();
@@ -53,7 +54,8 @@ fn settings(books: &Books, mapping: &Value) -> Value {
     json!({ "endpoint": books.url("/graphql"), "mapping": mapping, "batch_size": 500, "timeout_ms": 120_000 })
 }
 
-async fn connect(scene: &Scene, settings: Value, token: &str) -> anyhow::Result<Uuid> {
+/// Makes an integration.
+pub async fn connect(scene: &Scene, settings: Value, token: &str) -> anyhow::Result<Uuid> {
     let more = json!({ "connector_type": "xledger", "credentials": { "type": "token", "token": token } });
     scene.admin.connect(settings, more).await
 }
@@ -220,7 +222,7 @@ async fn a_record_of_which_some_lines_were_taken_is_in_doubt() -> anyhow::Result
 }
 
 /// Settings of an integration that is asked about what it may have.
-fn asked(books: &Books) -> Value {
+pub fn asked(books: &Books) -> Value {
     json!({
         "endpoint": books.url("/graphql"), "mapping": mapping_of_lines(), "batch_size": 500, "timeout_ms": 10_000,
         "settle_seconds": 60,
@@ -282,53 +284,6 @@ async fn what_a_lost_request_was_about_leaves_once_it_cannot_be_on_its_way() -> 
     assert_eq!(scene.admin.retried(id).await?["status"], "retried_success");
     let log = books.log().await?;
     assert_eq!((log.accepted, log.duplicates), (3, 0));
-    scene.stop().await;
-    Ok(())
-}
-
-#[tokio::test]
-async fn accepted_is_not_posted() -> anyhow::Result<()> {
-    let scene = Scene::before_now(Duration::minutes(4)).await?;
-    let books = Books::xledger().await?;
-    let mut waiting = asked(&books);
-    waiting["posting"] = json!({ "wait_seconds": 30 });
-    let integration = connect(&scene, waiting, XLEDGER_TOKEN).await?;
-    let claim = claim_of_lines(1, &["1000", "1010"]);
-    scene.admin.stage_all(integration, std::slice::from_ref(&claim)).await?;
-    let id = id_of(&scene.admin.run(integration).await?)?;
-    let outcome = scene.admin.outcome(id, claim.id).await?;
-    assert_eq!((&outcome["outcome"], &outcome["errors"][0]["code"]), (&json!("unknown"), &json!("AWAITING_POSTING")));
-    // Asked at once, nobody knows yet.
-    assert_eq!(scene.admin.retried(id).await?["status"], "retried_failed");
-    let outcome = scene.admin.outcome(id, claim.id).await?;
-    assert_eq!((&outcome["outcome"], &outcome["errors"][0]["code"]), (&json!("unknown"), &json!("AWAITING_POSTING")));
-    scene.clock.advance(Duration::seconds(31));
-    assert_eq!(scene.admin.retried(id).await?["status"], "retried_success");
-    assert_eq!(scene.admin.staged(integration, claim.id).await?["state"], "delivered");
-
-    let refused = claim_of_lines(2, &["2000"]);
-    scene.admin.stage_all(integration, std::slice::from_ref(&refused)).await?;
-    let id = id_of(&scene.admin.run(integration).await?)?;
-    let words = "Kari N. has no open period.";
-    books.fail_posting(words).await?;
-    // As long as another request could be on its way, nothing is certain.
-    for (outcome, state) in [("unknown", "unknown"), ("failed", "failed")] {
-        assert_eq!(scene.admin.retried(id).await?["status"], "retried_failed");
-        let found = scene.admin.outcome(id, refused.id).await?;
-        let error = &found["errors"][0];
-        assert_eq!((&found["outcome"], &error["code"]), (&json!(outcome), &json!("POSTING_FAILED")), "{found}");
-        assert_eq!(error["message"], "[value] has no open period.");
-        assert_eq!(scene.admin.staged(integration, refused.id).await?["state"], state);
-        scene.clock.advance(Duration::seconds(71));
-    }
-    // Its item still lies there: nobody but a person may add another one.
-    let for_good: i64 = scene.one("SELECT count(*) FROM source_records WHERE refused_for_good").await?;
-    assert_eq!(for_good, 1);
-    // Corrected it is another version, and leaves.
-    scene.admin.stage_all(integration, &[refused.with("claim_number", "C-2 corrected")]).await?;
-    assert_eq!(scene.admin.retried(id).await?["status"], "retried_failed", "accepted, and yet to be posted");
-    let log = books.log().await?;
-    assert_eq!((log.accepted, log.duplicates), (4, 0));
     scene.stop().await;
     Ok(())
 }

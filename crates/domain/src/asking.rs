@@ -28,6 +28,8 @@ pub struct Asking {
     pub recognition: Option<Recognition>,
     /// A record can be looked up there. That it is missing is believed if its last request was given up so long ago.
     pub look_up: Option<TimeDelta>,
+    /// For how long what it has taken can be refused after all; `None` if what is taken has arrived.
+    pub refusable_for: Option<TimeDelta>,
 }
 
 /// What a system recognises a repeated request by.

@@ -1,8 +1,9 @@
 //! When an incident opens and when it is resolved.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::health::{Health, HealthFacts, Light, ReasonCode};
+use crate::health::{Health, HealthFacts, HealthSettings, Light, ReasonCode, judge};
 use crate::integration::HealthPolicy;
 
 wire_enum! {
@@ -50,6 +51,16 @@ pub fn decide(facts: &HealthFacts, policy: &HealthPolicy, light: Light, open: bo
 pub fn decide_by_health(facts: &HealthFacts, policy: &HealthPolicy, health: &Health, open: bool) -> IncidentDecision {
     let stale = health.reasons.iter().any(|reason| reason.code == ReasonCode::Stale);
     decision(facts, policy, health.light, stale, open)
+}
+
+/// Decides from the facts alone, at any moment. An incident ends by a sync of which it is known how it ended: one whose
+/// records await their posting proves nothing yet.
+pub fn decide_at(facts: &HealthFacts, settings: &HealthSettings, now: DateTime<Utc>, open: bool) -> IncidentDecision {
+    let decide = |facts: &HealthFacts| decide_by_health(facts, &settings.policy, &judge(facts, settings, now), open);
+    match decide(facts) {
+        IncidentDecision::Resolve => decide(&facts.settled()),
+        other => other,
+    }
 }
 
 fn decision(facts: &HealthFacts, policy: &HealthPolicy, light: Light, stale: bool, open: bool) -> IncidentDecision {

@@ -21,6 +21,7 @@ pub mod mapping;
 pub mod notification;
 pub mod pacing;
 pub mod payload;
+pub mod posting;
 pub mod record;
 pub mod redaction;
 pub mod retention;

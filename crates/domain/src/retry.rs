@@ -1,6 +1,6 @@
 //! Which records a retry sends, and how retries are paced.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::asking::Way;
@@ -21,6 +21,8 @@ pub struct RetryCandidate {
     pub way: Way,
     /// Another sync has it under way.
     pub claimed_elsewhere: bool,
+    /// Its system has accepted it, and can refuse it after all until then.
+    pub refusable_until: Option<DateTime<Utc>>,
 }
 
 wire_enum! {

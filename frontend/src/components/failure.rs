@@ -1,7 +1,9 @@
-//! A failed sync: the external system's message, word for word, when it came, and which records it was about.
+//! A failed sync: the external system's message, word for word, when it came, and which records it was about. And one
+//! of which records await their posting.
 
 use api_types::sync_logs::Sync;
 use domain::error_group::ErrorClass;
+use domain::posting::is_awaiting;
 use domain::record::RecordOutcome;
 use domain::sync_log::{ALL_RECORDS_FAILED, PARTIAL_FAILURE, SyncStatus};
 use leptos::prelude::*;
@@ -57,10 +59,14 @@ pub fn Failure(
         changed.run(());
     });
     let retryable = Memo::new(move |_| sync.with(|sync| sync.retryable) && session.may_act());
+    let awaiting = Memo::new(move |_| sync.with(|sync| is_awaiting(sync.status, &sync.warnings)));
     let by_itself = Memo::new(move |_| sync.with(|sync| sync.next_retry_at));
     view! {
         <div class="stack failure">
             {move || sync.with(|sync| sync.status.is_failure().then(|| message(sync)))}
+            {move || awaiting.get().then(|| view! {
+                <p class="cause" data-testid="awaiting">{tr!(sync.awaiting_help)}</p>
+            })}
             {move || by_itself.get().map(|at| view! {
                 <p class="subtle" data-testid="next-retry">{tr!(retry.by_itself)} " " <Time at /></p>
             })}
@@ -73,7 +79,9 @@ pub fn Failure(
                 </div>
             })}
             <div class="stack-tight">
-                <h3 class="ds-heading" data-size="2xs">{tr!(failure.records)}</h3>
+                <h3 class="ds-heading" data-size="2xs">
+                    {move || if awaiting.get() { tr!(sync.records) } else { tr!(failure.records) }}
+                </h3>
                 <ErrorGroups sync=id groups version resolving />
                 <Others sync=id failed=unknown resolving title=Callback::new(|count| tr!(failure.unknown, count = count, n = format::number(count)))
                     help=tr!(failure.unknown_help) />

@@ -2,6 +2,7 @@
 
 use api_types::attempts::Attempt;
 use api_types::sync_logs::Sync;
+use domain::posting::is_awaiting;
 use domain::sync_log::SyncStatus;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -118,9 +119,15 @@ fn result(view: &View) -> String {
 fn ended(view: &View) -> impl IntoView + use<> {
     let good = view.ended.as_ref().is_some_and(|ended| ended.status.is_success());
     let message = view.ended.as_ref().and_then(|ended| ended.error_message.clone()).filter(|_| !good);
+    let awaiting = is_awaiting(view.sync.status, &view.sync.warnings);
+    let (color, title) = match (good, awaiting) {
+        (_, true) => ("info", tr!(sync.awaiting)),
+        (true, false) => ("success", tr!(retry.succeeded)),
+        (false, false) => ("warning", tr!(retry.ended_badly)),
+    };
     view! {
-        <div class="ds-alert stack-tight" data-color=if good { "success" } else { "warning" } data-testid="retry-result">
-            <p class="strong">{if good { tr!(retry.succeeded) } else { tr!(retry.ended_badly) }}</p>
+        <div class="ds-alert stack-tight" data-color=color data-testid="retry-result">
+            <p class="strong">{title}</p>
             <p>{result(view)}</p>
             {message.map(|message| view! { <blockquote class="verbatim" lang="">{message}</blockquote> })}
         </div>

@@ -2,6 +2,7 @@
 
 use api_types::integrations::IntegrationSummary;
 use api_types::sync_logs::Sync;
+use domain::posting::is_awaiting;
 use domain::record::RecordOutcome;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -50,6 +51,8 @@ fn Content(remote: Remote<Sync>, #[prop(into)] sync: Signal<Sync>) -> impl IntoV
     let failed = Memo::new(move |_| {
         sync.with(|sync| sync.status.is_failure() || (sync.status.is_success() && sync.records_failed.unwrap_or(0) > 0))
     });
+    // Nothing has failed of it, and not all has arrived.
+    let awaiting = Memo::new(move |_| !failed.get() && sync.with(|sync| is_awaiting(sync.status, &sync.warnings)));
     let status = Memo::new(move |_| sync.with(|sync| sync.status));
     let progress = Memo::new(move |_| sync.with(|sync| sync.progress.clone().filter(|_| sync.status.is_active())));
     let changed = Callback::new(move |()| remote.reload());
@@ -78,9 +81,11 @@ fn Content(remote: Remote<Sync>, #[prop(into)] sync: Signal<Sync>) -> impl IntoV
             }
         })}
         {move || sync.with(facts)}
-        {move || failed.get().then(|| view! {
+        {move || (failed.get() || awaiting.get()).then(|| view! {
             <section class="ds-card section failure-card" aria-labelledby="failure-title">
-                <h2 id="failure-title" class="ds-heading" data-size="xs">{tr!(sync.failure)}</h2>
+                <h2 id="failure-title" class="ds-heading" data-size="xs">
+                    {move || if awaiting.get() { tr!(sync.awaiting) } else { tr!(sync.failure) }}
+                </h2>
                 <Failure sync retrying changed />
             </section>
         })}

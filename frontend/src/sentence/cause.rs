@@ -1,5 +1,6 @@
 //! Why a record failed, in plain words above the external system's own.
 
+use domain::asking::AWAITING_POSTING;
 use domain::error_group::{ErrorClass, UNSPECIFIED};
 use domain::pacing::{SYSTEM_BUSY, SYSTEM_UNAVAILABLE};
 
@@ -39,6 +40,7 @@ pub fn is_own(code: &str) -> bool {
             | "NO_LOOK_UP"
             | "PARTLY_POSTED"
             | "POSTING_UNCLEAR"
+            | AWAITING_POSTING
             | "INVALID_RECORD_TYPE"
             | "NO_TOKEN"
             | "TOKEN_SERVICE_FAILED"
@@ -77,6 +79,7 @@ fn by_code(code: &str) -> Option<String> {
         "NO_LOOK_UP" => tr!(record.fate_unknown),
         "POSTING_FAILED" => tr!(cause.posting_failed),
         "PARTLY_POSTED" | "POSTING_UNCLEAR" => tr!(cause.posting_unclear),
+        AWAITING_POSTING => tr!(record.awaiting_posting),
         "NOT_JSON" | "ANSWER_TOO_LARGE" | "UNEXPECTED_ANSWER" => tr!(cause.not_json),
         "TIMEOUT" | "NO_ANSWER" => tr!(cause.no_answer),
         "DNS_FAILURE" | "TLS_FAILURE" | "CONNECT_TIMEOUT" | "CONNECTION_REFUSED" | "UNREACHABLE" => {
@@ -150,6 +153,7 @@ mod tests {
     fn what_syncwatch_finds_out_itself_is_told_whatever_its_kind() {
         text::set_locale(Locale::en);
         let codes = [
+            AWAITING_POSTING,
             "LOOK_UP_MISMATCH",
             "NO_LOOK_UP",
             "PARTLY_POSTED",

@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 use tests::client::id;
 use tests::organization::merge;
+use uuid::Uuid;
 
-use crate::scene::{CLAIM, Scene, assert_has};
+use crate::scene::{CLAIM, Scene, assert_has, record};
 
 async fn light(scene: &Scene) -> Value {
     scene.integration().await["health"]["light"].clone()
@@ -88,4 +89,23 @@ async fn a_source_records_type_alone_is_enough() {
     let body = scene.start_body(json!({ "source_record_type": CLAIM }));
     let sync = scene.machine.post("/sync-logs").json(&body).send().await.expect(201);
     assert_has(&scene.sync(id(&sync)).await, &json!({ "source_record_type": CLAIM, "source_record_id": null }));
+}
+
+#[tokio::test]
+async fn that_records_await_their_posting_is_the_ledgers_own_word() {
+    let scene = Scene::new().await;
+    let warnings = json!([{ "code": "AWAITING_POSTING", "message": "accepted" }]);
+    let sync = scene.finished(json!({ "warnings": warnings })).await;
+    assert_has(&sync, &json!({ "status": "success", "retryable": false }));
+    assert_eq!(sync["warnings"][0]["code"], "REPORTED_AWAITING_POSTING", "{sync}");
+
+    let sync = scene.start(json!({ "started_at": scene.at(-40) })).await;
+    let mut unknown = record(Uuid::now_v7(), "unknown");
+    merge(&mut unknown, json!({ "errors": [{ "code": "AWAITING_POSTING", "message": "accepted" }] }));
+    scene.append(sync, 0, &[unknown]).await.expect(200);
+    let end = json!({ "attempt": 0, "warnings": warnings });
+    let ended = scene.machine.post(&format!("/sync-logs/{sync}/succeed")).json(&end).send().await.expect(200);
+    assert_has(&ended, &json!({ "status": "failed", "error_code": "ALL_RECORDS_FAILED" }));
+    assert_eq!(ended["warnings"][0]["code"], "REPORTED_AWAITING_POSTING", "{ended}");
+    assert_eq!(light(&scene).await, "red");
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use domain::sync_log::{MAX_RETRIES, SyncState, SyncStatus, Transition};
+use uuid::Uuid;
 
 use super::story::{ENDED, ERROR, End, Life, NO_COUNTS, NO_ERROR, NOT_ENDED, ONE_FAILED};
 use super::{Db, NOT_PERMITTED, RULE, Refused, partition, tried};
@@ -183,6 +184,21 @@ async fn a_retry_that_nobody_claimed_gives_back_what_the_latest_attempt_left() {
         let statement = waits
             .set(&format!("status = '{other}', {ENDED}, {}", if other.ends_with("failed") { ERROR } else { NO_ERROR }));
         assert_eq!(db.refused(statement).await, Refused::rule("sync_status_transition"), "{other}");
+    }
+}
+
+/// As one is whose records were accepted and await their posting.
+#[tokio::test]
+async fn a_success_is_retried_for_a_record_of_unknown_fate() {
+    let mut db = Db::new().await;
+    let asked = format!("status = 'pending', {NOT_ENDED}");
+    for (outcome, passes) in [("unknown", true), ("succeeded", false)] {
+        let life = db.started().await;
+        let record = life.outcome(&db, Uuid::now_v7(), outcome);
+        db.run(record.insert()).await;
+        let ended = db.end(life, End::Clean).await;
+        let expected = if passes { Ok(()) } else { Err(Refused::rule("sync_status_transition")) };
+        assert_eq!(db.tried(ended.set(&asked)).await, expected, "{outcome}");
     }
 }
 

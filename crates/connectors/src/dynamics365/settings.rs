@@ -80,7 +80,8 @@ impl Settings {
         // whatever it says, it is the better question: of a record that is refused now, it also says that it is not
         // there.
         let remembers = settled.map(|settled| settled + REPEAT_MARGIN);
-        Asking { target, recognition: Some(Recognition { by: by.to_owned(), remembers }), look_up: settled }
+        let recognition = Some(Recognition { by: by.to_owned(), remembers });
+        Asking { target, recognition, look_up: settled, refusable_for: None }
     }
 
     /// A request begins at most one timeout after it was meant to, and is given up another later.

@@ -89,7 +89,8 @@ impl Settings {
             headers.iter().map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes()))),
         );
         let target = target.join("\n");
-        Asking { target, recognition: self.recognition(), look_up: self.look_up.as_ref().map(|_| self.settled()) }
+        let look_up = self.look_up.as_ref().map(|_| self.settled());
+        Asking { target, recognition: self.recognition(), look_up, refusable_for: None }
     }
 
     /// Only for single records: a batch's key is made of its records' keys, and a retry puts other records together.

@@ -57,7 +57,8 @@ impl Settings {
         // Setting a row's fields again changes nothing.
         let overwrites = Recognition { by: self.mutation.name.to_owned(), remembers: None };
         let look_up = self.mutation.identified.then(|| time(self.settle + self.timeout));
-        Asking { target, recognition: (!self.adds()).then_some(overwrites), look_up }
+        let recognition = (!self.adds()).then_some(overwrites);
+        Asking { target, recognition, look_up, refusable_for: self.refusable_for() }
     }
 
     /// For how long an item that was taken can fail to be posted.

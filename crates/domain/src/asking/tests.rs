@@ -8,7 +8,7 @@ fn at(seconds: i64) -> DateTime<Utc> {
 
 fn keyed(remembers: Option<TimeDelta>) -> Asking {
     let recognition = Some(Recognition { by: "idempotency-key".to_owned(), remembers });
-    Asking { target: "books".to_owned(), recognition, look_up: None }
+    Asking { target: "books".to_owned(), recognition, ..Asking::default() }
 }
 
 fn doubt(recognised_by: Option<&str>) -> Doubt {
@@ -63,7 +63,8 @@ fn another_system_is_not_asked() {
 
 #[test]
 fn absence_is_believed_once_nothing_is_on_its_way_any_more() {
-    let asking = Asking { target: "books".to_owned(), recognition: None, look_up: Some(TimeDelta::seconds(75)) };
+    let look_up = Some(TimeDelta::seconds(75));
+    let asking = Asking { target: "books".to_owned(), look_up, ..Asking::default() };
     let given_up = doubt(None);
     for (asked_at, believed) in [(0, false), (60, false), (134, false), (135, true), (1_000, true)] {
         assert_eq!(asking.believes_absence(&given_up, at(asked_at)), believed, "after {asked_at} s");

@@ -31,6 +31,9 @@ pub struct RecentSync {
     pub warnings: i32,
     /// Whether its counts do not add up.
     pub counts_mismatch: bool,
+    /// It succeeded but for records that await their posting: it is not known yet how it ends.
+    #[serde(skip)]
+    pub awaits_posting: bool,
 }
 
 /// How many syncs the health row keeps.
@@ -84,6 +87,11 @@ impl RecentSync {
     fn failed_at(&self) -> DateTime<Utc> {
         if self.status == SyncStatus::RetriedFailed { self.started_at } else { self.completed_at }
     }
+
+    /// Whether a run of failures goes on beyond it: it is one of them, or nobody knows yet.
+    fn ends_no_run(&self) -> bool {
+        self.status.is_failure() || self.awaits_posting
+    }
 }
 
 impl HealthFacts {
@@ -94,8 +102,9 @@ impl HealthFacts {
     /// is said of *one* sync arrives in the order in which the ledger wrote it, because the ledger holds the sync's row
     /// while it writes; moments say nothing about that order, since clocks are set back.
     ///
-    /// The run of failures follows from the list. A run that fills the list is carried along as long as that is exact,
-    /// which it is while failures are added one by one; otherwise the answer says that it must be counted.
+    /// The run of failures follows from the list; a sync of which nobody knows yet how it ends neither belongs to it
+    /// nor ends it. A run that fills the list is carried along as long as that is exact, which it is while failures are
+    /// added one by one; otherwise the answer says that it must be counted.
     pub fn record(&mut self, sync: RecentSync) -> FailureRun {
         if sync.status.is_active() {
             return FailureRun::Known;
@@ -108,22 +117,27 @@ impl HealthFacts {
         if place >= RECENT_SYNCS {
             return if was_full { FailureRun::Unsure } else { FailureRun::Known };
         }
-        let failed_at = sync.failed_at();
+        let failed_at = sync.status.is_failure().then(|| sync.failed_at());
         self.recent.insert(place, sync);
         self.recent.truncate(RECENT_SYNCS);
         if self.oldest_of_full_run().is_some() {
             match former {
                 None if was_full => {
-                    self.consecutive_failures = self.consecutive_failures.saturating_add(1);
-                    self.failing_since = self.failing_since.map(|since| since.min(failed_at));
+                    let one_more = i32::from(failed_at.is_some());
+                    self.consecutive_failures = self.consecutive_failures.saturating_add(one_more);
+                    self.fails_since(failed_at);
                     return FailureRun::Known;
                 }
-                Some(former) if !was_full || self.failing_since == Some(former.failed_at()) => {
+                Some(former)
+                    if !was_full
+                        || self.failing_since == Some(former.failed_at())
+                        || former.status.is_failure() != failed_at.is_some() =>
+                {
                     self.count_run(0, None);
                     return FailureRun::Unsure;
                 }
                 Some(_) => {
-                    self.failing_since = self.failing_since.map(|since| since.min(failed_at));
+                    self.fails_since(failed_at);
                     return FailureRun::Known;
                 }
                 // The list has just become full of failures: nothing but failures has left it since its last success.
@@ -134,17 +148,22 @@ impl HealthFacts {
         FailureRun::Known
     }
 
-    /// The oldest sync of the list, if the list is full and every sync in it failed: the run of failures may reach
-    /// further back.
+    /// The oldest sync of the list, if the list is full and every sync in it failed, as far as it is known: the run of
+    /// failures may reach further back.
     pub fn oldest_of_full_run(&self) -> Option<&RecentSync> {
-        let full = self.recent.len() == RECENT_SYNCS && self.recent.iter().all(|sync| sync.status.is_failure());
+        let full = self.recent.len() == RECENT_SYNCS && self.recent.iter().all(RecentSync::ends_no_run);
         self.recent.last().filter(|_| full)
+    }
+
+    /// Takes in that a failure of the run turned the light red at a moment.
+    fn fails_since(&mut self, failed_at: Option<DateTime<Utc>>) {
+        self.failing_since = self.failing_since.into_iter().chain(failed_at).min();
     }
 
     /// Sets the run of failures from the list and from what was counted beyond it: how many syncs before the list's oldest
     /// failed without a success in between, and when the first of them turned the light red.
     pub fn count_run(&mut self, beyond: i32, beyond_since: Option<DateTime<Utc>>) {
-        let run = self.recent.iter().take_while(|sync| sync.status.is_failure());
+        let run = self.recent.iter().take_while(|sync| sync.ends_no_run()).filter(|sync| sync.status.is_failure());
         let (mut length, mut since) = (beyond, beyond_since);
         for sync in run {
             length = length.saturating_add(1);
@@ -152,6 +171,13 @@ impl HealthFacts {
         }
         self.consecutive_failures = length;
         self.failing_since = since;
+    }
+
+    /// The same without the syncs of which nobody knows yet how they end.
+    #[must_use]
+    pub fn settled(&self) -> Self {
+        let recent = self.recent.iter().filter(|sync| !sync.awaits_posting).cloned().collect();
+        Self { recent, ..self.clone() }
     }
 
     /// The latest-started sync that is no backfill and has a finished attempt.

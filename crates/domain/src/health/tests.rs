@@ -26,6 +26,7 @@ fn sync(hour: i64, status: SyncStatus) -> RecentSync {
         duration_ms: 60_000,
         warnings: 0,
         counts_mismatch: false,
+        awaits_posting: false,
     }
 }
 
@@ -61,6 +62,7 @@ fn the_table_in_the_order_of_its_rows() {
     let warned = RecentSync { warnings: 2, ..sync(0, Success) };
     let partial = RecentSync { records_failed: Some(3), records_processed: Some(37), ..sync(0, Success) };
     let uneven = RecentSync { counts_mismatch: true, ..sync(0, RetriedSuccess) };
+    let awaiting = RecentSync { warnings: 1, awaits_posting: true, ..sync(1, Success) };
     for (what, syncs, now, light, reasons) in [
         ("new", vec![], 1, Grey, vec![R::NotYetDue]),
         ("never synced", vec![], 49, Red, vec![R::Stale]),
@@ -72,6 +74,8 @@ fn the_table_in_the_order_of_its_rows() {
         ("warnings", vec![warned], 1, Yellow, vec![R::LastSyncWarnings]),
         ("partial", vec![partial], 1, Yellow, vec![R::PartialFailure]),
         ("uneven", vec![uneven], 1, Yellow, vec![R::CountsMismatch]),
+        ("awaits posting", vec![sync(0, Failed), awaiting.clone()], 2, Yellow, vec![R::LastSyncWarnings]),
+        ("awaits posting for long", vec![awaiting], 50, Red, vec![R::Stale]),
         ("fine", vec![sync(0, Success)], 1, Green, vec![R::LastSyncSucceeded]),
         ("mended", vec![sync(0, RetriedSuccess)], 48, Green, vec![R::LastSyncSucceeded]),
         ("newest counts", vec![sync(0, Failed), sync(1, Success)], 2, Green, vec![R::LastSyncSucceeded]),

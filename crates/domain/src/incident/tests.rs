@@ -23,6 +23,7 @@ fn sync(number: usize, status: SyncStatus) -> RecentSync {
         duration_ms: 60_000,
         warnings: 0,
         counts_mismatch: false,
+        awaits_posting: false,
     }
 }
 
@@ -41,6 +42,7 @@ fn story(statuses: &[SyncStatus]) -> Vec<IncidentDecision> {
         let health = judge(&facts, &settings(), now);
         let decision = decide_by_health(&facts, &settings().policy, &health, open);
         assert_eq!(decision, decide(&facts, &settings().policy, health.light, open));
+        assert_eq!(decision, decide_at(&facts, &settings(), now, open));
         match decision {
             IncidentDecision::Open(_) => open = true,
             IncidentDecision::Resolve => open = false,
@@ -119,6 +121,47 @@ fn a_paused_integration_is_silent() {
     for open in [false, true] {
         assert_eq!(decide_by_health(&facts, &paused.policy, &health, open), Nothing);
     }
+}
+
+/// A success whose records await their posting.
+fn awaiting(number: usize) -> RecentSync {
+    RecentSync { warnings: 1, awaits_posting: true, ..sync(number, Success) }
+}
+
+fn taken_in(syncs: impl IntoIterator<Item = RecentSync>) -> HealthFacts {
+    let mut facts = HealthFacts::default();
+    for sync in syncs {
+        facts.record(sync);
+    }
+    facts
+}
+
+#[test]
+fn what_awaits_its_posting_neither_counts_nor_resolves() {
+    let decide = |syncs: &[RecentSync], hours, open| {
+        let facts = taken_in(syncs.iter().cloned());
+        decide_at(&facts, &settings(), start() + Duration::hours(hours), open)
+    };
+    let failed = [sync(0, Failed), sync(1, Failed)];
+    let waits = [failed[0].clone(), failed[1].clone(), awaiting(2)];
+    assert_eq!(taken_in(waits.clone()).consecutive_failures, 2);
+    assert_eq!(decide(&waits, 3, true), Nothing);
+    assert_eq!(decide(&[failed[0].clone(), awaiting(2)], 3, false), Nothing);
+    // Found posted, or refused.
+    let [posted, refused] = [RetriedSuccess, RetriedFailed].map(|status| sync(2, status));
+    assert_eq!(decide(&[failed[0].clone(), failed[1].clone(), posted], 3, true), Resolve);
+    assert_eq!(decide(&[failed[0].clone(), refused], 3, false), Open(ConsecutiveFailures));
+    // However many wait, one that failed before them is counted, and one that is known to have succeeded resolves.
+    let refused_before = [sync(0, RetriedFailed), sync(1, RetriedFailed), awaiting(2), awaiting(3)];
+    assert_eq!(decide(&refused_before, 4, false), Open(ConsecutiveFailures));
+    let posted_before = [sync(0, Failed), sync(1, RetriedSuccess), awaiting(2), awaiting(3)];
+    assert_eq!(decide(&posted_before, 4, true), Resolve);
+    assert_eq!(decide(&posted_before, 4, false), Nothing);
+    // It is fresh, so none opens; nor does it end one that opened for want of syncs.
+    assert_eq!(decide(&[sync(0, Success), awaiting(50)], 51, false), Nothing);
+    assert_eq!(decide(&[sync(0, Success), awaiting(50)], 51, true), Nothing);
+    assert_eq!(decide(&[awaiting(50)], 51, true), Nothing);
+    assert_eq!(decide(&[sync(0, Success), sync(50, RetriedSuccess)], 51, true), Resolve);
 }
 
 proptest! {

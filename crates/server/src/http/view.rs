@@ -10,6 +10,7 @@ use domain::error_group::{classify, fingerprint_among};
 use domain::health::{HealthFacts, judge};
 use domain::integration::record_url;
 use domain::lineage::LineageJob;
+use domain::posting::is_awaiting;
 use domain::record::RecordError;
 use domain::sync_log::MAX_RETRIES;
 use store::integrations::IntegrationConfig;
@@ -23,7 +24,9 @@ use crate::archive::read::Found;
 
 /// A sync. `metadata` is shown only if `debug` says so.
 pub fn sync(sync: &SyncLog, debug: bool, running: Option<&SyncAttempt>) -> Sync {
-    let undelivered = sync.status.is_failure() || sync.records_failed.unwrap_or(0) > 0;
+    let undelivered = sync.status.is_failure()
+        || sync.records_failed.unwrap_or(0) > 0
+        || is_awaiting(sync.status, &sync.warnings);
     Sync {
         id: sync.id,
         integration_config_id: sync.integration_config_id,

@@ -69,7 +69,8 @@ impl Ledger<'_> {
         self.enter_for_sealing(sync.key(), None).await?;
         self.tell_sync(sync).await?;
         // Nobody was there to do what may be done by itself; somebody may be soon.
-        self.schedule_retry(sync, &config, true).await?;
+        let left = self.left_behind(sync, &config).await?;
+        self.schedule_retry(sync, &config, &left).await?;
         self.draw_consequences(sync, &config).await
     }
 }

@@ -4,7 +4,8 @@ mod tell;
 
 use chrono::{DateTime, Utc};
 use domain::health::{FailureRun, HealthFacts, HealthSettings, RecentSync, judge, stale_at};
-use domain::incident::{IncidentDecision, NotificationKind, decide_by_health};
+use domain::incident::{IncidentDecision, IncidentKind, NotificationKind, decide_at};
+use domain::posting::is_awaiting;
 use domain::sync_log::SyncStatus;
 use domain::violation::Rule;
 use store::events::NewEvent;
@@ -88,11 +89,14 @@ impl Ledger<'_> {
         open: Option<Uuid>,
         sync: Option<&SyncLog>,
     ) -> Result<(), LedgerError> {
-        let health = judge(facts, &config.health_settings(facts), self.now);
-        match decide_by_health(facts, &config.policy, &health, open.is_some()) {
+        let settings = config.health_settings(facts);
+        match decide_at(facts, &settings, self.now, open.is_some()) {
             IncidentDecision::None => Ok(()),
             IncidentDecision::Open(kind) => {
                 let id = Uuid::now_v7();
+                // The latest sync may be one of which nobody knows yet how it ends.
+                let failing_since = facts.failing_since.filter(|_| kind == IncidentKind::ConsecutiveFailures);
+                let since = failing_since.unwrap_or_else(|| judge(facts, &settings, self.now).since);
                 let failed = match facts.last_sync().filter(|last| last.status.is_failure()) {
                     Some(last) => store::sync_logs::find(self.tx, last.id).await?,
                     None => None,
@@ -112,7 +116,7 @@ impl Ledger<'_> {
                     kind: NotificationKind::IncidentOpened,
                     incident_id: id,
                     incident_kind: kind,
-                    since: health.since,
+                    since,
                     failed_syncs: facts.consecutive_failures,
                 };
                 self.tell_administrators(config, facts, failed, &news).await
@@ -191,6 +195,7 @@ pub(super) fn recent_of(sync: &SyncLog) -> Option<RecentSync> {
         duration_ms: sync.duration_ms?,
         warnings: i32::try_from(sync.warnings.len()).unwrap_or(i32::MAX),
         counts_mismatch: sync.warnings.iter().any(|warning| warning.code == mismatch || warning.code == too_many),
+        awaits_posting: is_awaiting(sync.status, &sync.warnings),
     })
     .filter(|recent: &RecentSync| SyncStatus::is_terminal(recent.status))
 }

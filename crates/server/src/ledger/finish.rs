@@ -1,8 +1,9 @@
 //! Ending an attempt: the one place in which a sync reaches a terminal status.
 
+use domain::asking::AWAITING_POSTING;
 use domain::error_group::{FailedRecord, group};
-use domain::health::tolerates;
 use domain::integration::Runner;
+use domain::posting::{Awaiting, Verdict, verdict};
 use domain::record::OutcomeCounts;
 use domain::sync_log::draft::{Completion, ValidCompletion, count_warnings, validate_completion};
 use domain::sync_log::{
@@ -65,15 +66,26 @@ impl Ledger<'_> {
         let said_before = report.attempt == sync.retry_count
             && sync.status.is_terminal()
             && !state.abandoned
-            && (sync.status.is_success() == succeeded
-                || sync.error_code.as_deref() == Some(PARTIAL_FAILURE)
-                || sync.error_code.as_deref() == Some(ALL_RECORDS_FAILED));
+            && (sync.status.is_success() == succeeded || self.judged_a_failure(&sync).await?);
         if said_before {
             return Ok(sync);
         }
         state.apply(Transition::Finish { attempt: report.attempt, succeeded })?;
         let attempt = attempt.ok_or(TransitionRefused::NotBegun(report.attempt))?;
         self.end(sync, attempt, report, &valid).await
+    }
+
+    /// Whether it was the ledger that called a sync a failure, and perhaps not its runner.
+    async fn judged_a_failure(&mut self, sync: &SyncLog) -> Result<bool, LedgerError> {
+        match sync.error_code.as_deref() {
+            Some(PARTIAL_FAILURE | ALL_RECORDS_FAILED) => Ok(true),
+            // An external runner may have a code of this name.
+            Some(AWAITING_POSTING) => {
+                let config = store::integrations::find(self.tx, sync.integration_config_id).await?;
+                Ok(config.is_some_and(|config| config.runner == Runner::Managed))
+            }
+            _ => Ok(false),
+        }
     }
 
     /// Ends the running (or abandoned) attempt of a locked sync.
@@ -90,7 +102,12 @@ impl Ledger<'_> {
         let own = store::record_outcomes::count_attempt(self.tx, sync.key(), attempt.number).await?;
         let by_record = own.total() > 0 || config.runner == Runner::Managed;
         let all = if by_record { Some(store::record_outcomes::count_sync(self.tx, sync.key()).await?) } else { None };
-        let mut ended = ended(&config, &report.completion, valid, all, sync.records_total);
+        let left = match all {
+            Some(counts) if counts.undelivered() > 0 => self.left_behind(&sync, &config).await?,
+            _ => Vec::new(),
+        };
+        let awaiting = self.awaiting(&left, &config, report.attempt);
+        let mut ended = ended(&config, &report.completion, valid, all, awaiting, sync.records_total);
         if !by_record && report.attempt > 0 {
             // What former attempts delivered counts too.
             let former = store::sync_attempts::list(self.tx, sync.key()).await?;
@@ -146,7 +163,7 @@ impl Ledger<'_> {
         store::active_syncs::delete(self.tx, sync.id).await?;
         self.enter_for_sealing(sync.key(), Some(report.attempt)).await?;
         self.tell_sync(&sync).await?;
-        self.schedule_retry(&sync, &config, all.is_some_and(|counts| counts.undelivered() > 0)).await?;
+        self.schedule_retry(&sync, &config, &left).await?;
         self.draw_consequences(&sync, &config).await?;
         Ok(sync)
     }
@@ -225,12 +242,13 @@ impl Ledger<'_> {
 }
 
 /// Judges an attempt that ended: its figures, whether it failed, and what is remarkable. `counts` are the sync's, where
-/// records were reported one by one.
+/// records were reported one by one; among those that have not arrived are the `awaiting` ones.
 pub(super) fn ended(
     config: &IntegrationConfig,
     completion: &Completion,
     valid: &ValidCompletion,
     counts: Option<OutcomeCounts>,
+    awaiting: Awaiting,
     total_so_far: Option<i32>,
 ) -> Ended {
     let told = valid.records_total.or(total_so_far);
@@ -256,8 +274,16 @@ pub(super) fn ended(
     let nonsense = !valid.warnings.is_empty();
     let undelivered = counts.map_or(failed.unwrap_or(0), |counts| counts.undelivered());
     let failure = if completion.succeeded {
-        let tolerated = nonsense || tolerates(config.policy.partial_failure, processed.unwrap_or(0), undelivered);
-        (!tolerated).then(|| undelivered_failure(completion, processed.unwrap_or(0), undelivered, total.unwrap_or(0)))
+        match verdict(config.policy.partial_failure, processed.unwrap_or(0), undelivered, awaiting) {
+            Verdict::Failure { code, undelivered } if !nonsense => {
+                Some(undelivered_failure(completion, code, undelivered, total.unwrap_or(0)))
+            }
+            Verdict::Awaiting => {
+                warnings.push(awaiting_posting(awaiting.records));
+                None
+            }
+            Verdict::Success | Verdict::Failure { .. } => None,
+        }
     } else {
         let code = completion.error_code.as_deref().unwrap_or_default();
         Some(Failure::new(code, &message::storable(completion.error_message.as_deref().unwrap_or_default())))
@@ -265,12 +291,29 @@ pub(super) fn ended(
     Ended { by_record: counts.is_some(), processed, failed, total, failure, warnings }
 }
 
-/// A payment that did not leave is a failure, whatever the runner called it.
-fn undelivered_failure(completion: &Completion, processed: i32, undelivered: i32, total: i32) -> Failure {
-    let code = if processed > 0 { PARTIAL_FAILURE } else { ALL_RECORDS_FAILED };
-    let words =
-        completion.error_message.clone().unwrap_or_else(|| format!("{undelivered} of {total} records did not arrive"));
+/// A payment that did not leave is a failure, whatever the runner called it; so is one of which nobody would ever hear
+/// whether it was posted.
+fn undelivered_failure(completion: &Completion, code: &str, undelivered: i32, total: i32) -> Failure {
+    let words = completion.error_message.clone().unwrap_or_else(|| {
+        if code == AWAITING_POSTING {
+            format!(
+                "{undelivered} of {total} records were accepted and are yet to be posted; nobody will ask for them \
+                 unless the sync is retried"
+            )
+        } else {
+            format!("{undelivered} of {total} records did not arrive")
+        }
+    });
     Failure::new(code, &message::storable(&words))
+}
+
+/// The remark by which the ledger knows a sync that it will ask about.
+fn awaiting_posting(records: i32) -> SyncWarning {
+    SyncWarning {
+        code: AWAITING_POSTING.to_owned(),
+        message: format!("{records} records were accepted, and are yet to be posted"),
+        pointer: None,
+    }
 }
 
 /// The report of an attempt whose lease ran out.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use domain::integration::Runner;
+use domain::posting::Awaiting;
 use domain::record::OutcomeCounts;
 use domain::sync_log::SyncStatus;
 use domain::sync_log::draft::{Completion, Reporter, StartFacts, finished_status, validate_completion, validate_start};
@@ -265,7 +266,7 @@ fn draft<'a>(
 
     let counts = OutcomeCounts::of(input.records.iter().map(|new| new.outcome.after_abandonment()));
     let told = (!input.records.is_empty()).then_some(counts);
-    let ended = super::finish::ended(config, &completion, &valid, told, start.records_total);
+    let ended = super::finish::ended(config, &completion, &valid, told, Awaiting::default(), start.records_total);
     let by_record = ended.by_record.then_some(counts);
     let mut warnings: Vec<_> = input.report.warnings.iter().map(message::storable_warning).collect();
     warnings.extend(ended.warnings);

@@ -21,7 +21,8 @@ pub fn asking(config: &IntegrationConfig) -> Asking {
     if config.runner != Runner::Managed {
         return Asking::default();
     }
-    let Asking { target, recognition, look_up } = connectors::asking(config.connector_type, &config.settings);
+    let Asking { target, recognition, look_up, refusable_for } =
+        connectors::asking(config.connector_type, &config.settings);
     let mut hash = Sha256::new();
     for part in [config.connector_type.as_str(), target.as_str()] {
         hash.update(part);
@@ -33,7 +34,8 @@ pub fn asking(config: &IntegrationConfig) -> Asking {
     if let Some(mark) = &config.credentials_mark {
         hash.update(mark.as_bytes());
     }
-    Asking { target: hex::encode(hash.finalize()), recognition, look_up: look_up.filter(|_| !config.allow_updates) }
+    let look_up = look_up.filter(|_| !config.allow_updates);
+    Asking { target: hex::encode(hash.finalize()), recognition, look_up, refusable_for }
 }
 
 /// What a retry of a sync could be about.

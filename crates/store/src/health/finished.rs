@@ -8,12 +8,14 @@ use crate::error::StoreError;
 use crate::sync_logs::{Row, SyncKey, SyncLog};
 
 /// Syncs of an integration (`$2`) that are no backfill, as their latest finished attempt left them: one whose retry waits
-/// or runs stands here as it did before.
+/// or runs stands here as it did before. Whether a success awaits its records' posting is told by its remarks, which
+/// stay until an attempt ends.
 macro_rules! finished {
     () => {
         "
         SELECT syncs.started_at, syncs.id, coalesce(former.status, syncs.status) AS status,
-               greatest(coalesce(former.completed_at, syncs.completed_at), syncs.started_at) AS completed_at
+               greatest(coalesce(former.completed_at, syncs.completed_at), syncs.started_at) AS completed_at,
+               syncs.warnings @> '[{\"code\": \"AWAITING_POSTING\"}]' AS awaits
         FROM sync_logs AS syncs
         LEFT JOIN LATERAL (
             SELECT CASE WHEN attempt_number = 0 THEN status ELSE 'retried_' || status END AS status, completed_at
@@ -31,7 +33,8 @@ macro_rules! finished {
 }
 
 /// How many syncs started before this one and failed without a success in between, and when the first of them turned the
-/// light red: a first attempt as it ended, a failed retry as its sync began.
+/// light red: a first attempt as it ended, a failed retry as its sync began. A success that awaits the posting of its
+/// records is none yet.
 pub async fn failures_before(
     tx: &mut OrgTx,
     integration_config_id: Uuid,
@@ -41,7 +44,8 @@ pub async fn failures_before(
     let success: Option<(DateTime<Utc>, Uuid)> = sqlx::query_as(concat!(
         "SELECT started_at, id FROM (",
         finished!(),
-        ") AS finished WHERE status IN ('success', 'retried_success') ORDER BY started_at DESC, id DESC LIMIT 1"
+        ") AS finished WHERE status IN ('success', 'retried_success') AND NOT awaits
+            ORDER BY started_at DESC, id DESC LIMIT 1"
     ))
     .bind(organization_id)
     .bind(integration_config_id)
@@ -54,7 +58,8 @@ pub async fn failures_before(
         "SELECT count(*), min(CASE WHEN status = 'retried_failed' THEN started_at ELSE completed_at END) FROM (",
         finished!(),
         // Without an OR, which no index could serve: the whole history would be read.
-        ") AS finished WHERE started_at >= coalesce($5, '-infinity'::timestamptz)
+        ") AS finished WHERE status IN ('failed', 'retried_failed')
+            AND started_at >= coalesce($5, '-infinity'::timestamptz)
             AND (started_at, id)
                 > (coalesce($5, '-infinity'::timestamptz), coalesce($6, '00000000-0000-0000-0000-000000000000'::uuid))"
     ))

@@ -56,7 +56,7 @@ impl<'de> Visitor<'de> for StoredSyncVisitor {
 }
 
 /// Id, start, end, status, records in scope, delivered and failed, milliseconds, warnings, and whether counts do not add
-/// up. Moments are microseconds since 1970.
+/// up; at the end, only where it is so, that records await their posting. Moments are microseconds since 1970.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Values(
     Uuid,
@@ -69,6 +69,7 @@ struct Values(
     i64,
     i32,
     bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")] bool,
 );
 
 impl StoredFacts {
@@ -92,6 +93,7 @@ impl From<&HealthFacts> for StoredFacts {
                 sync.duration_ms,
                 sync.warnings,
                 sync.counts_mismatch,
+                sync.awaits_posting,
             ))
         };
         Self {
@@ -117,6 +119,7 @@ impl From<StoredFacts> for HealthFacts {
                 duration_ms: values.7,
                 warnings: values.8,
                 counts_mismatch: values.9,
+                awaits_posting: values.10,
             },
             StoredSync::Named(sync) => sync,
         };
@@ -150,6 +153,7 @@ mod tests {
                 duration_ms: 6_877,
                 warnings: 1,
                 counts_mismatch: true,
+                awaits_posting: false,
             }],
             failing_since: Some(moment("2026-11-21T05:00:07Z")),
             consecutive_failures: 1,
@@ -178,6 +182,16 @@ mod tests {
         assert_eq!(kept["recent"], json!([values]));
         let read: StoredFacts = serde_json::from_value(kept).unwrap();
         assert_eq!(HealthFacts::from(read), facts());
+    }
+
+    #[test]
+    fn what_is_not_known_yet_is_kept_too() {
+        let mut facts = facts();
+        facts.recent[0].awaits_posting = true;
+        let kept = serde_json::to_value(StoredFacts::from(&facts)).unwrap();
+        assert_eq!((&kept["recent"][0][10], kept["recent"][0].as_array().map(Vec::len)), (&json!(true), Some(11)));
+        let read: StoredFacts = serde_json::from_value(kept).unwrap();
+        assert_eq!(HealthFacts::from(read), facts);
     }
 
     #[test]

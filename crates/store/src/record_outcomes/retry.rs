@@ -1,7 +1,7 @@
 //! What a retry of a sync could send.
 
 use chrono::{DateTime, Utc};
-use domain::asking::{Asking, Doubt, Way};
+use domain::asking::{AWAITING_POSTING, Asking, Doubt, Way};
 use domain::record::{RecordOutcome, RecordState};
 use domain::retry::RetryCandidate;
 use uuid::Uuid;
@@ -12,6 +12,22 @@ use crate::source_records::RecordKey;
 use crate::sync_logs::SyncKey;
 use crate::words::word;
 
+#[derive(sqlx::FromRow)]
+struct Candidate {
+    source_record_type: String,
+    source_record_id: Uuid,
+    outcome: String,
+    code: Option<String>,
+    state: Option<String>,
+    changed: bool,
+    hopeless: bool,
+    claimed: bool,
+    sent_target: Option<String>,
+    sent_recognised_by: Option<String>,
+    doubted_since: Option<DateTime<Utc>>,
+    given_up: Option<DateTime<Utc>>,
+}
+
 /// What the domain needs to decide about each undelivered record of a sync, where its integration's system can be asked
 /// like this.
 pub async fn retry_candidates(
@@ -21,24 +37,11 @@ pub async fn retry_candidates(
     asking: &Asking,
     now: DateTime<Utc>,
 ) -> Result<Vec<(RecordKey, RetryCandidate)>, StoreError> {
-    #[derive(sqlx::FromRow)]
-    struct Candidate {
-        source_record_type: String,
-        source_record_id: Uuid,
-        outcome: String,
-        state: Option<String>,
-        changed: bool,
-        hopeless: bool,
-        claimed: bool,
-        sent_target: Option<String>,
-        sent_recognised_by: Option<String>,
-        doubted_since: Option<DateTime<Utc>>,
-        given_up: Option<DateTime<Utc>>,
-    }
     let organization_id = tx.organization_id();
     let rows: Vec<Candidate> = sqlx::query_as(
         "
-        SELECT latest.source_record_type, latest.source_record_id, latest.outcome, source_records.state,
+        SELECT latest.source_record_type, latest.source_record_id, latest.outcome,
+               latest.errors -> 0 ->> 'code' AS code, source_records.state,
                coalesce(coalesce(next_payload_hash, payload_hash) <> sent_hash, false) AS changed,
                coalesce(refused_for_good OR payload_sealed IS NULL, true) AS hopeless,
                EXISTS (
@@ -56,7 +59,8 @@ pub async fn retry_candidates(
                coalesce(sent_in_doubt_since, sent_at, source_records.updated_at) AS doubted_since,
                coalesce(given_up_at, source_records.updated_at) AS given_up
         FROM (
-            SELECT DISTINCT ON (source_record_type, source_record_id) source_record_type, source_record_id, outcome
+            SELECT DISTINCT ON (source_record_type, source_record_id)
+                   source_record_type, source_record_id, outcome, errors
             FROM sync_record_outcomes
             WHERE organization_id = $1 AND sync_started_at = $2 AND sync_id = $3
             ORDER BY source_record_type, source_record_id, attempt_number DESC
@@ -79,31 +83,36 @@ pub async fn retry_candidates(
     .bind(integration_config_id)
     .fetch_all(tx.conn())
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            let outcome: RecordOutcome = word(&row.outcome)?;
-            let state = match row.state.as_deref() {
-                Some(state) => word(state)?,
-                None => RecordState::after(outcome).unwrap_or(RecordState::Failed),
-            };
-            let doubt = row.doubted_since.zip(row.given_up).map(|(since, given_up)| Doubt {
-                target: row.sent_target,
-                recognised_by: row.sent_recognised_by,
-                since,
-                given_up,
-            });
-            let way = doubt.map_or(Way::Person, |doubt| asking.way(&doubt, now));
-            Ok((
-                RecordKey { source_record_type: row.source_record_type, source_record_id: row.source_record_id },
-                RetryCandidate {
-                    outcome,
-                    state,
-                    changed: row.changed,
-                    refused_for_good: row.hopeless,
-                    way,
-                    claimed_elsewhere: row.claimed,
-                },
-            ))
-        })
-        .collect()
+    rows.into_iter().map(|row| row.read(asking, now)).collect()
+}
+
+impl Candidate {
+    fn read(self, asking: &Asking, now: DateTime<Utc>) -> Result<(RecordKey, RetryCandidate), StoreError> {
+        let outcome: RecordOutcome = word(&self.outcome)?;
+        let state = match self.state.as_deref() {
+            Some(state) => word(state)?,
+            None => RecordState::after(outcome).unwrap_or(RecordState::Failed),
+        };
+        let doubt = self.doubted_since.zip(self.given_up).map(|(since, given_up)| Doubt {
+            target: self.sent_target,
+            recognised_by: self.sent_recognised_by,
+            since,
+            given_up,
+        });
+        let awaits = outcome == RecordOutcome::Unknown && self.code.as_deref() == Some(AWAITING_POSTING);
+        let given_up = self.given_up.filter(|_| awaits);
+        let refusable_until = given_up.zip(asking.refusable_for).and_then(|(at, time)| at.checked_add_signed(time));
+        Ok((
+            RecordKey { source_record_type: self.source_record_type, source_record_id: self.source_record_id },
+            RetryCandidate {
+                outcome,
+                state,
+                changed: self.changed,
+                refused_for_good: self.hopeless,
+                way: doubt.map_or(Way::Person, |doubt| asking.way(&doubt, now)),
+                claimed_elsewhere: self.claimed,
+                refusable_until,
+            },
+        ))
+    }
 }

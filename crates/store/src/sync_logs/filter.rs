@@ -1,6 +1,7 @@
 //! Lists of syncs: every filter, newest first, by keyset.
 
 use chrono::{DateTime, Utc};
+use domain::asking::AWAITING_POSTING;
 use domain::integration::{ConnectorType, SyncType};
 use domain::sync_log::{MAX_RETRIES, SyncStatus, TriggeredBy};
 use serde_json::Value;
@@ -250,10 +251,12 @@ impl SyncFilter {
         }
         if let Some(retryable) = self.retryable {
             // The words of the partial index.
-            query.push(" AND (retry_count < ").push(MAX_RETRIES).push(
+            query.push(" AND (retry_count < ").push(MAX_RETRIES);
+            query.push(format_args!(
                 " AND (status IN ('failed', 'retried_failed')
-                  OR (status IN ('success', 'retried_success') AND records_failed > 0)))",
-            );
+                  OR (status IN ('success', 'retried_success')
+                      AND (records_failed > 0 OR warnings @> '[{{\"code\": \"{AWAITING_POSTING}\"}}]'))))"
+            ));
             query.push(if retryable { "" } else { " IS NOT TRUE" });
         }
     }

@@ -101,6 +101,7 @@ fn only_what_carries_an_identifier_can_be_looked_up() {
     let read = read_leniently(&settings).unwrap();
     assert_eq!(read.asking().look_up, Some(TimeDelta::seconds(6)));
     assert_eq!(read.refusable_for(), Some(TimeDelta::seconds(30)));
+    assert_eq!(read.asking().refusable_for, read.refusable_for());
     assert_eq!(read_leniently(&least()).unwrap().refusable_for(), None);
     settings["posting"] = json!({ "wait_seconds": 0, "colour": "red" });
     assert_eq!(

@@ -169,6 +169,7 @@ impl World {
             target: self.settings.system.to_string(),
             recognition: self.settings.keyed.then_some(recognition),
             look_up: self.settings.looks_up.then_some(SETTLED),
+            refusable_for: None,
         }
     }
 
@@ -184,8 +185,15 @@ impl World {
     fn send(&mut self) {
         let way = if self.state == S::Unknown { self.asking().way(&self.doubt(), self.now) } else { Way::Person };
         let (outcome, state) = (O::Failed, self.state);
-        let candidate =
-            RetryCandidate { outcome, state, changed: false, refused_for_good: false, way, claimed_elsewhere: false };
+        let candidate = RetryCandidate {
+            outcome,
+            state,
+            changed: false,
+            refused_for_good: false,
+            way,
+            claimed_elsewhere: false,
+            refusable_until: None,
+        };
         match decide(&candidate) {
             RetryDecision::Send => self.leave(),
             RetryDecision::Ask => self.ask(),
