@@ -10,6 +10,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 use store::StoreError;
 use store::migrate::RolePasswords;
 use tests::database::Database;
+use tests::story::until;
 
 use super::{id_at, minutes_ago};
 
@@ -17,6 +18,8 @@ use super::{id_at, minutes_ago};
 const BEFORE: i64 = 20_261_121_130_399;
 /// The last one before the indexes of lists.
 const BEFORE_THE_INDEXES: i64 = 20_261_121_130_299;
+/// The last one before outcomes referred to their attempts within a month.
+const BEFORE_THE_REFERENCES: i64 = 20_261_124_100_000;
 const SYNCS: i64 = 3_000;
 
 const FILL: &str = "
@@ -46,6 +49,13 @@ const FILL: &str = "
     )
     SELECT organization_id, started_at, id, 0, status, started_at, completed_at, duration_ms, error_code, error_message
     FROM sync_logs;
+    INSERT INTO sync_record_outcomes (
+        organization_id, sync_started_at, sync_id, attempt_number, source_record_type, source_record_id, outcome,
+        updated_at
+    )
+    SELECT organization_id, sync_started_at, sync_id, attempt_number, 'expense_claims', gen_random_uuid(), 'succeeded',
+           completed_at
+    FROM sync_attempts;
 ";
 
 /// A month so large that its indexes are built beside its writers.
@@ -109,17 +119,19 @@ async fn a_filled_ledger_takes_the_rules_over() {
     let gone = format!("DELETE FROM sync_logs WHERE started_at = '{}'", moment.to_rfc3339());
     superuser.execute(AssertSqlSafe(gone)).await.unwrap();
     migrate().await.unwrap();
-    let (rules, unproved): (i64, i64) = sqlx::query_as(
-        "
-        SELECT count(*), count(*) FILTER (WHERE NOT convalidated) FROM pg_constraint
-        WHERE conname = 'id_says_when_it_started'
-        ",
-    )
-    .fetch_one(&mut superuser)
-    .await
-    .unwrap();
-    assert!(rules >= 18, "on the table and each partition: {rules}");
-    assert_eq!(unproved, 0);
+    for (name, least) in [("id_says_when_it_started", 18), ("outcome_has_its_attempt", 17)] {
+        let (rules, unproved): (i64, i64) = sqlx::query_as(
+            "
+            SELECT count(*), count(*) FILTER (WHERE NOT convalidated) FROM pg_constraint WHERE conname = $1
+            ",
+        )
+        .bind(name)
+        .fetch_one(&mut superuser)
+        .await
+        .unwrap();
+        assert!(rules >= least, "{name}, of each partition: {rules}");
+        assert_eq!(unproved, 0, "{name}");
+    }
     let syncs: i64 = sqlx::query_scalar("SELECT count(*) FROM sync_logs").fetch_one(&mut superuser).await.unwrap();
     assert_eq!(syncs, SYNCS);
     migrate().await.unwrap();
@@ -161,6 +173,44 @@ async fn several_that_migrate_a_filled_ledger_at_once_take_turns() {
     .unwrap();
     assert!(indexes >= 6, "{indexes}");
     assert_eq!(broken, 0);
+
+    superuser.close().await.unwrap();
+    let mut admin = PgConnection::connect(&beside.superuser_url).await.unwrap();
+    admin.execute(AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"))).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_writes_the_ledger_while_its_references_change_is_not_rolled_back() {
+    let (beside, url, name) = filled("writer", BEFORE_THE_REFERENCES).await;
+    let mut superuser = PgConnection::connect(&url).await.unwrap();
+    let mut writer = PgConnection::connect(&url).await.unwrap();
+    // Outcomes first, and then what that makes of the attempt.
+    let outcomes = "BEGIN; LOCK TABLE sync_record_outcomes IN ROW EXCLUSIVE MODE";
+    sqlx::raw_sql(outcomes).execute(&mut writer).await.unwrap();
+    let writing = async {
+        until("the migration wants the tables", async || {
+            let wanted: bool = sqlx::query_scalar(
+                "
+                SELECT EXISTS (
+                    SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = database
+                    WHERE NOT granted AND relation = 'sync_record_outcomes'::regclass AND datname = current_database()
+                )
+                ",
+            )
+            .fetch_one(&mut superuser)
+            .await?;
+            Ok(wanted.then_some(()))
+        })
+        .await?;
+        let attempts = "LOCK TABLE sync_attempts IN ROW EXCLUSIVE MODE; COMMIT";
+        sqlx::raw_sql(attempts).execute(&mut writer).await?;
+        anyhow::Ok(())
+    };
+    let passwords = RolePasswords::default();
+    let migrating = store::migrate::run(&beside.superuser_url, &name, &passwords);
+    let (written, migrated) = tokio::join!(writing, migrating);
+    written.unwrap();
+    migrated.unwrap();
 
     superuser.close().await.unwrap();
     let mut admin = PgConnection::connect(&beside.superuser_url).await.unwrap();

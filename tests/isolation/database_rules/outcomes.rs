@@ -93,6 +93,18 @@ async fn nothing_is_open_in_an_attempt_that_has_ended() {
     assert_eq!(db.refused(set(&life, record, "outcome = 'sending'")).await, refused());
     db.run(set(&life, record, "outcome = 'not_attempted'")).await;
     assert_eq!(db.refused(set(&life, record, "outcome = 'sending'")).await, refused(), "nothing leaves any more");
+    // As the worker writes it, beside a record of an attempt that runs.
+    let running = db.started().await;
+    let other = Uuid::now_v7();
+    db.run(running.outcome(&db, other, "not_attempted").insert()).await;
+    let again = "ON CONFLICT (organization_id, sync_started_at, sync_id, source_record_type, source_record_id,
+                              attempt_number) DO UPDATE SET outcome = excluded.outcome";
+    let rows = [running.outcome(&db, other, "sending"), life.outcome(&db, record, "sending")];
+    let [runs, has_ended] = rows.map(|row| format!("{} {again}", row.insert()));
+    assert_eq!(db.tried(&runs).await, Ok(()));
+    assert_eq!(db.refused(&has_ended).await, refused());
+    let both = "UPDATE sync_record_outcomes SET outcome = 'sending' WHERE outcome = 'not_attempted'";
+    assert_eq!(db.refused(both).await, refused(), "one of several rows");
 }
 
 #[tokio::test]

@@ -63,6 +63,8 @@ async fn temporary_tables_deceive_no_rule() {
         assert_eq!(db.refused(&statement).await, Refused::rule(rule), "{statement}");
     }
     db.run("UPDATE pg_temp.sync_attempts SET status = 'in_progress'").await;
+    // As the rule calls the rows that a statement has written.
+    db.run("CREATE TEMPORARY TABLE written (LIKE public.sync_record_outcomes)").await;
     assert_eq!(db.refused(real(late)).await, Refused::rule("record_outcome_transition"));
     db.run("DELETE FROM pg_temp.sync_attempts").await;
     let claimed = real(waiting.set(&format!(
