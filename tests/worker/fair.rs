@@ -3,8 +3,8 @@
 use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
-use tests::peers::{Act, Held, HeldRequest, Scripted};
-use tests::story::{Caller, Claim, id_of};
+use tests::peers::{Act, Books, Held, HeldRequest, Scripted};
+use tests::story::{Caller, Claim, counts, id_of, until};
 use uuid::Uuid;
 
 use crate::scene::Scene;
@@ -108,6 +108,31 @@ async fn one_organizations_hanging_systems_leave_a_slot_to_others() -> anyhow::R
     }
     waiting[0].hangs().await?;
     drop((hanging, waiting));
+    scene.stop().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_sync_is_claimed_before_it_is_said_what_is_due_of_it() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let books = Books::fastapi().await?;
+    let integration = scene.admin.connect(json!({ "url": books.url("/claims") }), json!({})).await?;
+    scene.admin.stage_all(integration, &Claim::many(3)).await?;
+    let held = scene.hold("LOCK TABLE sync_claims IN EXCLUSIVE MODE").await?;
+    let id = scene.admin.trigger(integration).await?;
+    let begun = until("the sync is claimed", async || {
+        let sync = scene.admin.sync(id).await?;
+        Ok((sync["status"] == "in_progress").then_some(sync))
+    })
+    .await?;
+    assert_eq!(begun["records_total"], Value::Null, "nobody knows yet: {begun}");
+    scene.until_waiting(1).await?;
+    assert_eq!(books.log().await?.accepted, 0);
+    held.rollback().await?;
+    let sync = scene.admin.finished(id).await?;
+    assert_eq!((&sync["status"], counts(&sync)), (&json!("success"), (3, 3, 0)), "{sync}");
+    let log = books.log().await?;
+    assert_eq!((log.accepted, log.duplicates), (3, 0));
     scene.stop().await;
     Ok(())
 }

@@ -109,15 +109,11 @@ impl Ledger<'_> {
         let scope = if begins {
             Scope::default()
         } else {
-            self.scope_of_retry(&sync, &config, &asking, attempt, active.automatic).await?
-        };
-        if attempt > 0 || managed {
+            let scope = self.scope_of_retry(&sync, &config, &asking, attempt, active.automatic).await?;
             let total = i32::try_from(scope.records.len() + scope.asked.len()).unwrap_or(i32::MAX);
             store::sync_attempts::update_progress(self.tx, sync.key(), attempt, Some(total), None).await?;
-        }
-        if attempt == 0 && managed {
-            self.count_scope(&mut sync, attempt).await?;
-        }
+            scope
+        };
         let whole = config.runner == Runner::External
             && store::record_outcomes::count_sync(self.tx, sync.key()).await?.total() == 0;
         sync.status = SyncStatus::InProgress;
