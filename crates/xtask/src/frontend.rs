@@ -17,8 +17,16 @@ use crate::stamp;
 use crate::tools;
 
 /// What the dashboard is made from.
-const SOURCES: [&str; 7] =
-    ["frontend", "crates/domain", "crates/api-types", "Cargo.toml", "Cargo.lock", "Trunk.toml", "rust-toolchain.toml"];
+const SOURCES: [&str; 8] = [
+    "frontend",
+    "crates/domain",
+    "crates/api-types",
+    ".cargo/config.toml",
+    "Cargo.toml",
+    "Cargo.lock",
+    "Trunk.toml",
+    "rust-toolchain.toml",
+];
 
 /// What says in `dist/` of what it is.
 const STAMP: &str = ".stamp";
