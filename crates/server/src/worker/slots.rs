@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 /// For how long a sync that could not be claimed is not looked at again.
 const PUT_OFF: Duration = Duration::from_millis(500);
-/// The part of all slots that one organization leaves to those that have none.
+/// The part of all slots that one organization leaves to those that have few.
 const LEFT: usize = 4;
 
 /// What a process runs.
