@@ -80,27 +80,49 @@ pub fn to_be_given_again(
         .filter(|set| !same_origin(connector_type, former, new, *set))
         .map(|set| {
             let at = if in_sets { format!("/credentials/{}", set.member()) } else { "/credentials".to_owned() };
-            Violation::new(Rule::Required, at, "they were given for another host, and are needed again for this one")
+            let detail = "they were given for another host, or for one that is proved otherwise, and are needed again";
+            Violation::new(Rule::Required, at, detail)
         })
         .collect()
 }
 
 /// Whether new settings show a set of credentials to nobody whom the former ones don't show it to.
 pub fn same_origin(connector_type: ConnectorType, former: &Value, new: &Value, set: CredentialSet) -> bool {
-    shown_to(connector_type, new, set).is_subset(&shown_to(connector_type, former, set))
+    let former = shown_to(connector_type, former, set);
+    shown_to(connector_type, new, set).into_iter().all(|place| {
+        // Shown there whoever it is, they are shown to nobody else where somebody has to vouch for it.
+        let unproved = Place { proved_by: None, ..place.clone() };
+        former.contains(&place) || former.contains(&unproved)
+    })
 }
 
 fn is_secret(credentials: &Value) -> bool {
     !credentials.is_null() && credentials["type"] != "none"
 }
 
-/// Everybody whom settings show a set to: scheme, host and port, and what for, where not all are shown the same.
-fn shown_to(connector_type: ConnectorType, settings: &Value, set: CredentialSet) -> BTreeSet<String> {
+/// Somebody whom credentials are shown to.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    /// Scheme, host and port, and what for, where not all are shown the same.
+    address: String,
+    /// The authorities that have to vouch for a database: whoever names others may stand in between. Over HTTP they are
+    /// never named.
+    proved_by: Option<String>,
+}
+
+impl From<String> for Place {
+    fn from(address: String) -> Self {
+        Self { address, proved_by: None }
+    }
+}
+
+/// Everybody whom settings show a set to.
+fn shown_to(connector_type: ConnectorType, settings: &Value, set: CredentialSet) -> BTreeSet<Place> {
     let text = |pointer: &str| settings.pointer(pointer).and_then(Value::as_str);
     match (set, connector_type) {
         (CredentialSet::Source, _) => source_shown_to(settings),
         (CredentialSet::Target, ConnectorType::GenericHttp) => {
-            ["/url", "/look_up/url", "/health_url"].into_iter().filter_map(text).map(origin).collect()
+            ["/url", "/look_up/url", "/health_url"].into_iter().filter_map(text).map(origin).map(Place::from).collect()
         }
         (CredentialSet::Target, ConnectorType::Xledger) => {
             let address = text("/endpoint").map(|endpoint| match endpoint {
@@ -108,34 +130,31 @@ fn shown_to(connector_type: ConnectorType, settings: &Value, set: CredentialSet)
                 "demonstration" => XLEDGER_DEMONSTRATION,
                 other => other,
             });
-            address.map(origin).into_iter().collect()
+            address.map(origin).map(Place::from).into_iter().collect()
         }
         (CredentialSet::Target, ConnectorType::Dynamics365) => {
             // The secret is shown to the token service alone, and to the environment what that gives for it.
             let service = text("/token_url").or_else(|| text("/tenant").map(|_| MICROSOFT_TOKEN_SERVICE));
             let secret = service.map(|address| format!("secret to {}", origin(address)));
             let token = text("/environment").map(|address| format!("token to {}", origin(address)));
-            [secret, token].into_iter().flatten().collect()
+            [secret, token].into_iter().flatten().map(Place::from).collect()
         }
         (CredentialSet::Target, ConnectorType::Other) => BTreeSet::new(),
     }
 }
 
-fn source_shown_to(settings: &Value) -> BTreeSet<String> {
+fn source_shown_to(settings: &Value) -> BTreeSet<Place> {
     let Some(source) = settings.get(SOURCE) else { return BTreeSet::new() };
     let text = |name: &str| source.get(name).and_then(Value::as_str);
     if text("kind") != Some("postgresql") {
-        return ["list_url", "fetch_url"].into_iter().filter_map(text).map(origin).collect();
+        return ["list_url", "fetch_url"].into_iter().filter_map(text).map(origin).map(Place::from).collect();
     }
     let Some(host) = text("host") else { return BTreeSet::new() };
     let port = source.get("port").and_then(Value::as_i64).unwrap_or(POSTGRESQL_PORT);
-    let address = format!("{}:{port}", host.to_ascii_lowercase());
-    let mut shown = BTreeSet::from([format!("postgresql with tls {address}")]);
-    // Whoever is in between sees it as well; to encrypt it from now on shows it to nobody else.
-    if text("tls") == Some("disable") {
-        shown.insert(format!("postgresql {address}"));
-    }
-    shown
+    let address = format!("postgresql {}:{port}", host.to_ascii_lowercase());
+    // Without TLS nobody vouches for it; with it, those of the public do where no others are named.
+    let proved_by = (text("tls") != Some("disable")).then(|| text("ca_certificate").unwrap_or_default().to_owned());
+    BTreeSet::from([Place { address, proved_by }])
 }
 
 /// Scheme, host and port of an address as they are written. Two that are written alike are the same; of two that are

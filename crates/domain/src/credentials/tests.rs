@@ -123,7 +123,17 @@ fn a_source_is_a_matter_of_its_own() {
     for other in [("port", json!(5_433)), ("host", json!("evil.example")), plain.clone()] {
         assert_eq!(again(&former, &database(&[other]), &kept, None), ["/credentials/source"]);
     }
-    assert_eq!(again(&database(&[plain]), &former, &kept, None), Vec::<String>::new(), "encrypted from now on");
+    let open = database(&[plain]);
+    assert_eq!(again(&open, &former, &kept, None), Vec::<String>::new(), "encrypted from now on");
+    // Whoever names the authority may stand in between.
+    let vouched = |pem: Value| database(&[("ca_certificate", pem)]);
+    let (own, others) = (vouched(json!("own")), vouched(json!("another's")));
+    for (before, after) in [(&own, &own), (&former, &vouched(Value::Null)), (&open, &own)] {
+        assert_eq!(again(before, after, &kept, None), Vec::<String>::new(), "{before} {after}");
+    }
+    for (before, after) in [(&former, &own), (&own, &others), (&own, &former), (&own, &open)] {
+        assert_eq!(again(before, after, &kept, None), ["/credentials/source"], "{before} {after}");
+    }
     assert_eq!(again(&http("https://db.example/"), &former, &kept, None), ["/credentials/source"]);
 }
 
