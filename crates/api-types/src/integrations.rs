@@ -251,7 +251,8 @@ wire! {
     pub struct SourceTest {
         /// Whether it could be read.
         pub ok: bool,
-        /// The same as a stable word, as for the external system.
+        /// The same as a stable word, as for the external system; it begins with `FETCH_` where the list could be read, and
+        /// a single record could not.
         pub code: String,
         /// What was found, in plain English.
         pub message: String,
