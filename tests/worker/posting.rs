@@ -3,7 +3,7 @@
 
 use chrono::Duration;
 use serde_json::{Value, json};
-use tests::peers::{Books, XLEDGER_TOKEN};
+use tests::peers::{Behaviour, Books, XLEDGER_TOKEN, XledgerBehaviour};
 use tests::story::{counts, id_of, items, until};
 use uuid::Uuid;
 
@@ -191,6 +191,41 @@ async fn where_nobody_can_be_asked_any_more_the_sync_fails() -> anyhow::Result<(
     assert_eq!(scene.admin.preview(id_of(&sync)?).await?["unknown"], 1, "a person decides");
     assert_eq!((light(&scene, integration).await?, timers(&scene).await?), (json!("red"), 0));
     assert_eq!(books.log().await?.accepted, 1);
+    scene.stop().await;
+    Ok(())
+}
+
+/// Also where partial failures are warnings: of what was accepted somebody has to hear.
+#[tokio::test]
+async fn what_nobody_can_be_asked_about_is_no_tolerated_failure() -> anyhow::Result<()> {
+    let mut scene = scene(Duration::minutes(20)).await?;
+    let books = Books::xledger().await?;
+    let integration = posting(&scene, &books, 30).await?;
+    change(&scene, integration, json!({ "partial_failure": "warning" })).await?;
+    scene.admin.stage_all(integration, &[claim_of_lines(1, &["1000"]), claim_of_lines(2, &["1000"])]).await?;
+    // One is accepted, and of the other nobody knows.
+    let common = Behaviour { times: Some(1), ..Behaviour::default() };
+    books.behave(XledgerBehaviour { common, accept_nodes: Some(1), ..XledgerBehaviour::default() }).await?;
+    let sync = scene.admin.run(integration).await?;
+    assert_awaits(&sync);
+    assert_eq!((counts(&sync), &sync["warnings"][1]["code"]), ((2, 0, 0), &json!("RECORDS_NOT_ARRIVED")), "{sync}");
+
+    // The one is posted, and the other leaves again, and is accepted.
+    let id = id_of(&sync)?;
+    scene.clock.set(moment(&sync, "next_retry_at")? + Duration::seconds(100));
+    scene.sign_in_again().await?;
+    until("it is retried by itself", async || Ok((scene.admin.sync(id).await?["attempt"] == 1).then_some(()))).await?;
+    let sync = scene.admin.finished(id).await?;
+    assert_awaits(&sync);
+    assert_eq!((counts(&sync), &sync["warnings"][1]), ((2, 1, 0), &Value::Null), "{sync}");
+
+    change(&scene, integration, json!({ "credentials": { "type": "token", "token": XLEDGER_TOKEN } })).await?;
+    let sync = due(&mut scene, &sync).await?;
+    let expected = [&json!("retried_failed"), &json!("PARTIAL_FAILURE"), &Value::Null, &json!(true)];
+    assert_eq!(said(&sync), expected, "{sync}");
+    assert_eq!((light(&scene, integration).await?, timers(&scene).await?), (json!("red"), 0));
+    let log = books.log().await?;
+    assert_eq!((log.accepted, log.duplicates), (2, 0));
     scene.stop().await;
     Ok(())
 }

@@ -26,6 +26,15 @@ pub const fn awaits(candidate: &RetryCandidate) -> bool {
     }
 }
 
+/// Whether a record was accepted, and only a person can find out any more what became of it: its system is reached by
+/// other settings or credentials now.
+pub const fn is_lost(candidate: &RetryCandidate) -> bool {
+    candidate.refusable_until.is_some()
+        && matches!(candidate.outcome, RecordOutcome::Unknown)
+        && matches!(candidate.state, RecordState::Unknown | RecordState::Sending)
+        && matches!(candidate.way, Way::Person)
+}
+
 /// Records of a sync that await their posting.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Awaiting {
@@ -33,6 +42,8 @@ pub struct Awaiting {
     pub records: i32,
     /// Whether they will be asked for without anybody's doing.
     pub asked_again: bool,
+    /// How many others were accepted, and nobody but a person can ask for any more.
+    pub lost: i32,
 }
 
 /// What an attempt that ended well makes of its sync.
@@ -58,8 +69,8 @@ pub enum Verdict {
 /// failure, whatever its integration takes as a warning: a person has to know of it.
 pub fn verdict(policy: PartialFailure, processed: i32, undelivered: i32, awaiting: Awaiting) -> Verdict {
     let partial = |through: i32| if through > 0 { PARTIAL_FAILURE } else { ALL_RECORDS_FAILED };
-    let Awaiting { records, asked_again } = awaiting;
-    if records > 0 && !asked_again {
+    let Awaiting { records, asked_again, lost } = awaiting;
+    if lost > 0 || (records > 0 && !asked_again) {
         let code = if records >= undelivered { AWAITING_POSTING } else { partial(processed) };
         return Verdict::Failure { code, undelivered };
     }
@@ -96,7 +107,9 @@ pub fn next_wait(
     let mut until: Option<DateTime<Utc>> = None;
     for candidate in left {
         if awaits(candidate) {
-            until = until.max(candidate.refusable_until);
+            // Of what is settled already the retry has only to say so.
+            let settled = matches!(candidate.state, RecordState::Delivered | RecordState::Handled);
+            until = until.max(candidate.refusable_until.filter(|_| !settled));
         } else if may_pass_by_itself(candidate) {
             return Some(wait);
         }

@@ -70,6 +70,19 @@ async fn some_failed_records_are_a_failure_unless_the_integration_says_otherwise
 }
 
 #[tokio::test]
+async fn a_tolerated_record_of_unknown_fate_is_a_warning_and_a_yellow_light() {
+    let scene = Scene::with(json!({ "partial_failure": "warning" })).await;
+    let sync = scene.start(json!({ "records_total": 2 })).await;
+    let records = [record(Uuid::now_v7(), "succeeded"), record(Uuid::now_v7(), "unknown")];
+    scene.append(sync, 0, &records).await.expect(200);
+    let end = json!({ "attempt": 0 });
+    let ended = scene.machine.post(&format!("/sync-logs/{sync}/succeed")).json(&end).send().await.expect(200);
+    assert_has(&ended, &json!({ "status": "success", "error_code": null, "records_failed": 0 }));
+    assert_eq!(ended["warnings"][0]["code"], "RECORDS_NOT_ARRIVED", "{ended}");
+    assert_eq!(light(&scene).await, "yellow");
+}
+
+#[tokio::test]
 async fn a_backfilled_sync_changes_no_light() {
     let scene = Scene::new().await;
     scene.finished(json!({})).await;

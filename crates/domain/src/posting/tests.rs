@@ -32,8 +32,9 @@ fn turned_away() -> RetryCandidate {
     }
 }
 
-const ASKED: Awaiting = Awaiting { records: 2, asked_again: true };
-const NOT_ASKED: Awaiting = Awaiting { records: 2, asked_again: false };
+const ASKED: Awaiting = Awaiting { records: 2, asked_again: true, lost: 0 };
+const NOT_ASKED: Awaiting = Awaiting { asked_again: false, ..ASKED };
+const LOST: Awaiting = Awaiting { records: 0, lost: 2, ..ASKED };
 
 #[test]
 fn only_what_can_be_asked_for_awaits() {
@@ -52,8 +53,14 @@ fn only_what_can_be_asked_for_awaits() {
     ] {
         let candidate = RetryCandidate { state, way, ..accepted(0) };
         assert_eq!(awaits(&candidate), expected, "{candidate:?}");
-        assert!(!awaits(&RetryCandidate { refusable_until: None, ..candidate.clone() }), "{candidate:?}");
-        assert!(!awaits(&RetryCandidate { outcome: RecordOutcome::Failed, ..candidate }));
+        let lost = way == Way::Person && state == Unknown;
+        assert_eq!(is_lost(&candidate), lost, "{candidate:?}");
+        for other in [
+            RetryCandidate { refusable_until: None, ..candidate.clone() },
+            RetryCandidate { outcome: RecordOutcome::Failed, ..candidate },
+        ] {
+            assert!(!awaits(&other) && !is_lost(&other), "{other:?}");
+        }
     }
 }
 
@@ -77,6 +84,11 @@ fn what_awaits_has_got_through_as_long_as_somebody_asks() {
         (Warning, 38, 2, NOT_ASKED, failure(AWAITING_POSTING, 2)),
         (Error, 0, 5, NOT_ASKED, failure(ALL_RECORDS_FAILED, 5)),
         (Warning, 35, 5, NOT_ASKED, failure(PARTIAL_FAILURE, 5)),
+        // Nobody could, whoever is asked in their place.
+        (Warning, 38, 2, LOST, failure(PARTIAL_FAILURE, 2)),
+        (Warning, 0, 2, LOST, failure(ALL_RECORDS_FAILED, 2)),
+        (Warning, 36, 4, Awaiting { lost: 2, ..ASKED }, failure(PARTIAL_FAILURE, 4)),
+        (Warning, 36, 4, Awaiting { lost: 2, ..NOT_ASKED }, failure(PARTIAL_FAILURE, 4)),
         // That an automatic retry would come is no merit where there is nothing to ask for.
         (Error, 0, 2, Awaiting { records: 0, ..ASKED }, failure(ALL_RECORDS_FAILED, 2)),
     ] {
@@ -114,10 +126,16 @@ fn it_is_asked_when_the_system_can_say() {
     let for_good = RetryCandidate { refused_for_good: true, ..turned_away() };
     assert_eq!(wait(&[accepted(86_400), for_good], 0, 6, 0.0), seconds(14_400), "it is left out");
     assert_eq!(wait(&[], 0, 6, 1.0), seconds(60));
+    // What is settled by now is no reason to wait, nor to hurry for what is not.
+    let settled = RetryCandidate { state: RecordState::Delivered, ..accepted(86_400) };
+    assert_eq!(wait(std::slice::from_ref(&settled), 0, 6, 1.0), seconds(60));
+    assert_eq!(wait(&[settled, accepted(3_600)], 0, 6, 0.0), seconds(600));
 }
 
 fn some() -> impl Strategy<Value = Awaiting> {
-    (0..50_i32, any::<bool>()).prop_map(|(records, asked_again)| Awaiting { records, asked_again })
+    let lost = prop_oneof![Just(0), 1..5_i32];
+    let all = (0..50_i32, any::<bool>(), lost);
+    all.prop_map(|(records, asked_again, lost)| Awaiting { records, asked_again, lost })
 }
 
 proptest! {
@@ -165,14 +183,17 @@ proptest! {
         others in 0..50_i32,
         awaiting in some(),
     ) {
-        let found = verdict(policy, processed, others + awaiting.records, awaiting);
+        let found = verdict(policy, processed, others + awaiting.records + awaiting.lost, awaiting);
         if found == Verdict::Success {
             prop_assert_eq!(awaiting.records, 0);
+        }
+        if awaiting.lost > 0 {
+            prop_assert!(matches!(found, Verdict::Failure { .. }), "{:?}", found);
         }
         if found == Verdict::Awaiting {
             prop_assert!(awaiting.records > 0 && awaiting.asked_again);
         }
-        if awaiting.records == 0 {
+        if awaiting.records + awaiting.lost == 0 {
             prop_assert_eq!(found == Verdict::Success, tolerates(policy, processed, others));
         }
         if policy == PartialFailure::Error && others > 0 {

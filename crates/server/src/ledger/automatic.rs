@@ -3,7 +3,7 @@
 
 use chrono::Duration;
 use domain::integration::Runner;
-use domain::posting::{Awaiting, awaits, is_awaiting, next_wait};
+use domain::posting::{Awaiting, awaits, is_awaiting, is_lost, next_wait};
 use domain::retry::{RetryCandidate, automatic_wait, may_pass_by_itself};
 use store::integrations::IntegrationConfig;
 use store::retry_timers::DueRetry;
@@ -32,12 +32,16 @@ impl Ledger<'_> {
         Ok(candidates.into_iter().map(|(_, candidate)| candidate).collect())
     }
 
-    /// How many of these records await their posting, and whether they will be asked for after this attempt.
+    /// How many of these records await their posting, whether they will be asked for after this attempt, and how many were
+    /// accepted and can be asked for no more.
     pub(super) fn awaiting(&self, left: &[RetryCandidate], config: &IntegrationConfig, attempt: u16) -> Awaiting {
-        let records = left.iter().filter(|candidate| awaits(candidate)).count();
+        let count = |of: fn(&RetryCandidate) -> bool| {
+            i32::try_from(left.iter().filter(|candidate| of(candidate)).count()).unwrap_or(i32::MAX)
+        };
         Awaiting {
-            records: i32::try_from(records).unwrap_or(i32::MAX),
+            records: count(awaits),
             asked_again: !config.paused && automatic_wait(attempt, self.automatic_retries, 0.0).is_some(),
+            lost: count(is_lost),
         }
     }
 

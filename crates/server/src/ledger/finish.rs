@@ -25,6 +25,8 @@ const PUT_INTO_WORDS: i64 = 2_000;
 const GROUPS_IN_WORDS: usize = 5;
 /// Warning code of records that were delivered although the external system complained.
 const RECORD_WARNINGS: &str = "RECORD_WARNINGS";
+/// Warning code of records that have not arrived, or of which nobody knows, where that is no failure.
+const RECORDS_NOT_ARRIVED: &str = "RECORDS_NOT_ARRIVED";
 
 /// How an attempt ended, as its runner reports it.
 #[derive(Clone, Debug, Default)]
@@ -275,7 +277,8 @@ pub(super) fn ended(
     let undelivered = counts.map_or(failed.unwrap_or(0), |counts| counts.undelivered());
     let failure = if completion.succeeded {
         match verdict(config.policy.partial_failure, processed.unwrap_or(0), undelivered, awaiting) {
-            Verdict::Failure { code, undelivered } if !nonsense => {
+            // Of what was accepted nobody else would hear.
+            Verdict::Failure { code, undelivered } if !nonsense || awaiting.records > 0 || awaiting.lost > 0 => {
                 Some(undelivered_failure(completion, code, undelivered, total.unwrap_or(0)))
             }
             Verdict::Awaiting => {
@@ -288,6 +291,15 @@ pub(super) fn ended(
         let code = completion.error_code.as_deref().unwrap_or_default();
         Some(Failure::new(code, &message::storable(completion.error_message.as_deref().unwrap_or_default())))
     };
+    // Those that failed show by their count; without a remark the light would be green in spite of the others.
+    let others = counts.map_or(0, |counts| counts.unknown + counts.not_attempted - awaiting.records);
+    if failure.is_none() && others > 0 {
+        warnings.push(SyncWarning {
+            code: RECORDS_NOT_ARRIVED.to_owned(),
+            message: format!("{others} records have not arrived, or it is not known whether they have"),
+            pointer: None,
+        });
+    }
     Ended { by_record: counts.is_some(), processed, failed, total, failure, warnings }
 }
 
