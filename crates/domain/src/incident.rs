@@ -55,12 +55,26 @@ pub fn decide_by_health(facts: &HealthFacts, policy: &HealthPolicy, health: &Hea
 
 /// Decides from the facts alone, at any moment. An incident ends by a sync of which it is known how it ended: one whose
 /// records await their posting proves nothing yet.
-pub fn decide_at(facts: &HealthFacts, settings: &HealthSettings, now: DateTime<Utc>, open: bool) -> IncidentDecision {
+///
+/// `succeeded` says that a sync has just been found to have succeeded. It may be older than all that the facts hold,
+/// which then await their posting: it ends the incident unless one that failed is younger.
+pub fn decide_at(
+    facts: &HealthFacts,
+    settings: &HealthSettings,
+    now: DateTime<Utc>,
+    open: bool,
+    succeeded: bool,
+) -> IncidentDecision {
     let decide = |facts: &HealthFacts| decide_by_health(facts, &settings.policy, &judge(facts, settings, now), open);
-    match decide(facts) {
-        IncidentDecision::Resolve => decide(&facts.settled()),
-        other => other,
+    let decision = decide(facts);
+    if decision != IncidentDecision::Resolve {
+        return decision;
     }
+    let settled = facts.settled();
+    if settled.recent.is_empty() && succeeded && facts.consecutive_failures == 0 {
+        return IncidentDecision::Resolve;
+    }
+    decide(&settled)
 }
 
 fn decision(facts: &HealthFacts, policy: &HealthPolicy, light: Light, stale: bool, open: bool) -> IncidentDecision {

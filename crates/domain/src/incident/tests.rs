@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
-use crate::health::{HealthSettings, RecentSync, judge};
+use crate::health::{HealthSettings, RECENT_SYNCS, RecentSync, judge};
 use crate::sync_log::SyncStatus;
 
 fn start() -> DateTime<Utc> {
@@ -42,7 +42,7 @@ fn story(statuses: &[SyncStatus]) -> Vec<IncidentDecision> {
         let health = judge(&facts, &settings(), now);
         let decision = decide_by_health(&facts, &settings().policy, &health, open);
         assert_eq!(decision, decide(&facts, &settings().policy, health.light, open));
-        assert_eq!(decision, decide_at(&facts, &settings(), now, open));
+        assert_eq!(decision, decide_at(&facts, &settings(), now, open, status.is_success()));
         match decision {
             IncidentDecision::Open(_) => open = true,
             IncidentDecision::Resolve => open = false,
@@ -140,7 +140,7 @@ fn taken_in(syncs: impl IntoIterator<Item = RecentSync>) -> HealthFacts {
 fn what_awaits_its_posting_neither_counts_nor_resolves() {
     let decide = |syncs: &[RecentSync], hours, open| {
         let facts = taken_in(syncs.iter().cloned());
-        decide_at(&facts, &settings(), start() + Duration::hours(hours), open)
+        decide_at(&facts, &settings(), start() + Duration::hours(hours), open, false)
     };
     let failed = [sync(0, Failed), sync(1, Failed)];
     let waits = [failed[0].clone(), failed[1].clone(), awaiting(2)];
@@ -162,6 +162,21 @@ fn what_awaits_its_posting_neither_counts_nor_resolves() {
     assert_eq!(decide(&[sync(0, Success), awaiting(50)], 51, true), Nothing);
     assert_eq!(decide(&[awaiting(50)], 51, true), Nothing);
     assert_eq!(decide(&[sync(0, Success), sync(50, RetriedSuccess)], 51, true), Resolve);
+}
+
+#[test]
+fn where_all_that_is_kept_awaits_an_older_success_resolves() {
+    let now = start() + Duration::hours(45);
+    let decide = |facts: &HealthFacts, succeeded| decide_at(facts, &settings(), now, true, succeeded);
+    let mut facts = taken_in((10..10 + RECENT_SYNCS).map(awaiting));
+    assert_eq!(decide(&facts, false), Nothing);
+    assert_eq!(decide(&facts, true), Resolve);
+    // Others that are older than all that is kept have failed since.
+    facts.count_run(2, Some(start()));
+    assert_eq!(decide(&facts, true), Nothing);
+    // What is kept says it itself.
+    let failed_since = taken_in([awaiting(1), sync(2, Failed), awaiting(3)]);
+    assert_eq!(decide(&failed_since, true), Nothing);
 }
 
 proptest! {

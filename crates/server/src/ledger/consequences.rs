@@ -90,14 +90,18 @@ impl Ledger<'_> {
         sync: Option<&SyncLog>,
     ) -> Result<(), LedgerError> {
         let settings = config.health_settings(facts);
-        match decide_at(facts, &settings, self.now, open.is_some()) {
+        let recent = sync.filter(|sync| !sync.backfill).and_then(recent_of);
+        let succeeded = recent.is_some_and(|recent| recent.status.is_success() && !recent.awaits_posting);
+        // The latest one of which it is known how it ended.
+        let last = facts.recent.iter().find(|recent| !recent.awaits_posting);
+        match decide_at(facts, &settings, self.now, open.is_some(), succeeded) {
             IncidentDecision::None => Ok(()),
             IncidentDecision::Open(kind) => {
                 let id = Uuid::now_v7();
-                // The latest sync may be one of which nobody knows yet how it ends.
+                // The latest sync may be one that nobody knows the end of yet.
                 let failing_since = facts.failing_since.filter(|_| kind == IncidentKind::ConsecutiveFailures);
                 let since = failing_since.unwrap_or_else(|| judge(facts, &settings, self.now).since);
-                let failed = match facts.last_sync().filter(|last| last.status.is_failure()) {
+                let failed = match last.filter(|last| last.status.is_failure()) {
                     Some(last) => store::sync_logs::find(self.tx, last.id).await?,
                     None => None,
                 };
@@ -132,12 +136,11 @@ impl Ledger<'_> {
                     since: incident.opened_at,
                     failed_syncs: 0,
                 };
-                let last = facts.last_sync().map(|last| last.id);
                 let last = match last {
-                    Some(last) => store::sync_logs::find(self.tx, last).await?,
+                    Some(last) => store::sync_logs::find(self.tx, last.id).await?,
                     None => None,
                 };
-                self.tell_administrators(config, facts, last.as_ref(), &news).await
+                self.tell_administrators(config, facts, last.as_ref().or(sync), &news).await
             }
         }
     }
