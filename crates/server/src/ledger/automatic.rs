@@ -105,17 +105,23 @@ impl Ledger<'_> {
         let Some(sync) = sync.filter(|sync| sync.status.is_terminal()) else { return Ok(()) };
         let config =
             store::integrations::find_held(self.tx, sync.integration_config_id).await?.ok_or(LedgerError::NotFound)?;
+        let awaiting = is_awaiting(sync.status, &sync.warnings);
+        if config.paused && awaiting {
+            // Its records are not looked at each time: a pause may last for months.
+            return Ok(store::retry_timers::set(self.tx, sync.key(), self.now + PUT_OFF).await?);
+        }
+        let may = !config.paused && automatic_wait(sync.retry_count, self.automatic_retries, 0.0).is_some();
+        if !may && !awaiting {
+            return Ok(());
+        }
         let left = self.left_behind(&sync, &config).await?;
-        if is_awaiting(sync.status, &sync.warnings) {
+        if awaiting {
             // What another sync has under way may be settled by it.
-            if config.paused || left.iter().any(|candidate| awaits(candidate) && candidate.claimed_elsewhere) {
+            if left.iter().any(|candidate| awaits(candidate) && candidate.claimed_elsewhere) {
                 return Ok(store::retry_timers::set(self.tx, sync.key(), self.now + PUT_OFF).await?);
             }
-        } else {
-            let may = !config.paused && automatic_wait(sync.retry_count, self.automatic_retries, 0.0).is_some();
-            if !may || !self.something_may_pass(&sync, &config, &left).await? {
-                return Ok(());
-            }
+        } else if !self.something_may_pass(&sync, &config, &left).await? {
+            return Ok(());
         }
         // An external runner's retries are not scheduled, so nobody is told how many records there are.
         self.enter_retry(sync, &config, true, 0, AskedBy::Nobody).await?;
