@@ -5,7 +5,7 @@ mod connection;
 
 use api_types::integrations::{IntegrationSummary, LastSync};
 use api_types::notifications::Notification;
-use domain::asking::{ASKED_TOO_EARLY, AWAITING_POSTING, FATE_UNKNOWN};
+use domain::asking::{ASKED_TOO_EARLY, AWAITING_POSTING, FATE_UNKNOWN, NO_LONGER_THERE};
 use domain::health::{Amount, Light, Reason, ReasonCode};
 use domain::incident::IncidentKind;
 use domain::integration::{ConnectorType, SyncType};
@@ -94,6 +94,7 @@ pub fn doubt(code: &str) -> Option<String> {
         ASKED_TOO_EARLY => Some(tr!(record.asked_too_early)),
         AWAITING_POSTING => Some(tr!(record.awaiting_posting)),
         FATE_UNKNOWN => Some(tr!(record.fate_unknown)),
+        NO_LONGER_THERE => Some(tr!(record.no_longer_there)),
         SYSTEM_BUSY => Some(tr!(record.system_busy)),
         SYSTEM_UNAVAILABLE => Some(tr!(record.system_unavailable)),
         _ => None,
@@ -313,8 +314,9 @@ mod tests {
         let told: BTreeSet<_> = text::LANGUAGES
             .map(|(locale, _)| {
                 text::set_locale(locale);
-                [ASKED_TOO_EARLY, AWAITING_POSTING, FATE_UNKNOWN, SYSTEM_BUSY, SYSTEM_UNAVAILABLE]
-                    .map(|code| doubt(code).unwrap())
+                let fates = [ASKED_TOO_EARLY, AWAITING_POSTING, FATE_UNKNOWN, NO_LONGER_THERE];
+                let codes = fates.into_iter().chain([SYSTEM_BUSY, SYSTEM_UNAVAILABLE]);
+                codes.map(|code| doubt(code).unwrap()).collect::<Vec<_>>()
             })
             .into();
         assert_eq!(told.len(), text::LANGUAGES.len());

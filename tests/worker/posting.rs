@@ -195,6 +195,38 @@ async fn where_nobody_can_be_asked_any_more_the_sync_fails() -> anyhow::Result<(
     Ok(())
 }
 
+/// It may have been removed there, and it may have been booked: nobody adds another one.
+#[tokio::test]
+async fn what_was_accepted_and_is_not_found_any_more_is_not_sent_again() -> anyhow::Result<()> {
+    let scene = Scene::before_now(Duration::minutes(4)).await?;
+    let books = Books::xledger().await?;
+    let integration = posting(&scene, &books, 300).await?;
+    let (told, lost) = (claim_of_lines(1, &["1000"]), claim_of_lines(2, &["1000"]));
+    scene.admin.stage_all(integration, std::slice::from_ref(&told)).await?;
+    let first = id_of(&scene.admin.run(integration).await?)?;
+    // Of the other it was a look-up that said so.
+    scene.admin.stage_all(integration, std::slice::from_ref(&lost)).await?;
+    let common = Behaviour { reset_after: Some(0), times: Some(1), ..Behaviour::default() };
+    books.behave(XledgerBehaviour { common, ..XledgerBehaviour::default() }).await?;
+    let second = id_of(&scene.admin.run(integration).await?)?;
+    scene.admin.retried(second).await?;
+    for (sync, claim) in [(first, told.id), (second, lost.id)] {
+        assert_eq!(scene.admin.outcome(sync, claim).await?["errors"][0]["code"], "AWAITING_POSTING");
+    }
+    books.forget().await?;
+    scene.clock.advance(Duration::seconds(71));
+    for (sync, claim) in [(first, told.id), (second, lost.id)] {
+        assert_eq!(scene.admin.retried(sync).await?["status"], "retried_failed");
+        let outcome = scene.admin.outcome(sync, claim).await?;
+        let found = (&outcome["outcome"], &outcome["errors"][0]["code"]);
+        assert_eq!(found, (&json!("unknown"), &json!("NO_LONGER_THERE")), "{outcome}");
+    }
+    let log = books.log().await?;
+    assert_eq!((log.accepted, log.duplicates), (2, 0));
+    scene.stop().await;
+    Ok(())
+}
+
 /// Also where partial failures are warnings: of what was accepted somebody has to hear.
 #[tokio::test]
 async fn what_nobody_can_be_asked_about_is_no_tolerated_failure() -> anyhow::Result<()> {

@@ -39,7 +39,8 @@
 //! | what is there | what it says |
 //! | --- | --- |
 //! | every line of the record | the system has the record; with `posting`, see above |
-//! | no line of it | the system has no such record; believed `settle_seconds` (60 unless set) and `timeout_ms` after its last request was given up |
+//! | no line of it, and an id of it is known | nothing, `NO_LONGER_THERE`: a person has to see what became of it |
+//! | no line of it otherwise | the system has no such record; believed `settle_seconds` (60 unless set) and `timeout_ms` after its last request was given up |
 //! | some of its lines | nothing, `PARTLY_ACCEPTED`: a person has to complete or to remove them |
 //! | anything else, also rows that nobody asked for, and more than come at once | nothing |
 //!

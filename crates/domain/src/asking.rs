@@ -19,6 +19,9 @@ pub const FATE_UNKNOWN: &str = "FATE_UNKNOWN";
 /// Why a record's fate is still unknown: its system has taken it, and may refuse it after all.
 pub const AWAITING_POSTING: &str = "AWAITING_POSTING";
 
+/// Why a record's fate is still unknown: its system had taken it, and does not have it any more.
+pub const NO_LONGER_THERE: &str = "NO_LONGER_THERE";
+
 /// What an external system offers to those who ask, by an integration's settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Asking {

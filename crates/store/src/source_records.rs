@@ -15,7 +15,7 @@ use crate::error::StoreError;
 use crate::integrations::SealedBytes;
 use crate::words::{money, word};
 
-pub use ask::{AbsentRecord, settle_absent};
+pub use ask::{AbsentRecord, note_taken, settle_absent};
 pub use reported::{Reported, upsert_reported, upsert_reported_many};
 pub use send::{OutboundRow, SettledRecord, due, load_outbound, mark_sending, revert_abandoned, settle};
 pub use sent::{in_doubt, sent_hashes};

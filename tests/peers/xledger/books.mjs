@@ -10,6 +10,7 @@ const CURRENCIES = ['NOK', 'SEK', 'DKK', 'EUR', 'GBP', 'USD'];
 const TAX_RULES = ['0', '1', '3', '5', '6'];
 
 const rows = [];
+const forgotten = new Set();
 const seen = new Set();
 const postingErrors = [];
 
@@ -55,7 +56,7 @@ export function book(entity, clientId, node) {
 /** What was accepted of an entity, as the nodes of a connection. */
 export const accepted = (entity) =>
     rows
-        .filter((row) => row.entity === entity)
+        .filter((row) => row.entity === entity && !forgotten.has(row))
         .map((row) => ({
             dbId: row.reference,
             code: row.record_id,
@@ -74,6 +75,13 @@ export function failPosting(message) {
             message,
             errorLevel: { code: 'E', name: 'Error' }
         });
+    }
+}
+
+/** Shows nothing any more of what was accepted so far. */
+export function forget() {
+    for (const row of rows) {
+        forgotten.add(row);
     }
 }
 

@@ -8,6 +8,7 @@
 //                    accept_nodes  accepts so many nodes of the request and fails at each of the others
 //                    names_nodes   names the node that is refused, not its field alone
 // POST /_posting     {"message"}: the posting of what was accepted so far fails
+// POST /_forget      what was accepted so far is not found any more
 //
 // The server, its parsing, validation and coercion are graphql-yoga's; the schema, the rules and the codes are written
 // after Xledger's documentation, and prove the protocol, not what Xledger's own server does. Whether a mass mutation of
@@ -20,7 +21,7 @@ import { fileURLToPath } from 'node:url';
 import { GraphQLError, GraphQLScalarType } from 'graphql';
 import { createSchema, createYoga } from 'graphql-yoga';
 
-import { accepted, book, complaint, failPosting, log, postings } from './books.mjs';
+import { accepted, book, complaint, failPosting, forget, log, postings } from './books.mjs';
 
 const TOKENS = { 'xledger-token-1': ['read', 'write'], 'xledger-token-read-only': ['read'] };
 const MOST_NODES = 500;
@@ -215,6 +216,9 @@ const server = createServer(async (req, res) => {
         json(res, 200, behaviour);
     } else if (req.url === '/_posting' && req.method === 'POST') {
         failPosting(JSON.parse(await body(req)).message);
+        json(res, 200, {});
+    } else if (req.url === '/_forget' && req.method === 'POST') {
+        forget();
         json(res, 200, {});
     } else if (req.url === '/graphql' && req.method === 'POST') {
         await graphql(req, res);

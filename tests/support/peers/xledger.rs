@@ -53,4 +53,9 @@ impl Books {
     pub async fn fail_posting(&self, message: &str) -> anyhow::Result<()> {
         self.tell("/_posting", &json!({ "message": message })).await
     }
+
+    /// Lets nothing be found any more of what Xledger has accepted so far.
+    pub async fn forget(&self) -> anyhow::Result<()> {
+        self.tell("/_forget", &json!({})).await
+    }
 }

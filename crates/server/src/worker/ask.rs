@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use connectors::OutboundRecord;
-use domain::asking::{ASKED_TOO_EARLY, AWAITING_POSTING, Asked, Doubt, Way};
+use domain::asking::{ASKED_TOO_EARLY, AWAITING_POSTING, Asked, Doubt, NO_LONGER_THERE, Way};
 use domain::doubt::Certainty;
 use domain::pacing::{Passage, Verdict};
 use domain::record::{RecordError, RecordOutcome};
@@ -32,6 +32,8 @@ const GROUP: usize = 64;
 /// A record of unknown fate.
 struct Doubtful {
     doubt: Doubt,
+    /// The external system has named an id of its own for it before.
+    named: bool,
     record: OutboundRecord,
     /// What is known of it, to be written with what is said.
     known: NewOutcome,
@@ -121,7 +123,7 @@ async fn load(state: &AppState, claimed: &Claimed, keys: &[RecordKey]) -> anyhow
             continue;
         };
         match send::open(state, config.id, &row) {
-            Ok(Some(record)) => found.push(Doubtful { doubt, record, known }),
+            Ok(Some(record)) => found.push(Doubtful { doubt, named: row.named, record, known }),
             Ok(None) => {}
             // Said of it when it is about to leave; the others can be asked for all the same.
             Err(error) => {
@@ -229,6 +231,10 @@ async fn write(
     let held = lease.extend(&mut tx, now).await?;
     if held {
         store::source_records::settle_absent(&mut tx, claimed.config.id, absent, now).await?;
+        let in_doubt = outcomes.iter().filter(|new| new.outcome == RecordOutcome::Unknown);
+        let taken: Vec<(&RecordKey, &str)> =
+            in_doubt.filter_map(|new| Some((&new.key, new.external_reference_id.as_deref()?))).collect();
+        store::source_records::note_taken(&mut tx, claimed.config.id, &taken).await?;
     }
     // What has arrived is known whoever has the attempt now; the rest is said by whoever has it.
     let told: Vec<NewOutcome> =
@@ -261,8 +267,10 @@ fn outcome_of(claimed: &Claimed, answered: &Answered) -> Option<NewOutcome> {
         }
         // What was refused may be what an earlier request brought: the last one may still be on its way.
         Asked::Refused(errors) => storable_errors(errors),
-        Asked::Absent if claimed.asking.believes_absence(&doubtful.doubt, *asked_at) => return None,
-        Asked::Absent => vec![too_early()],
+        Asked::Absent if !claimed.asking.believes_absence(&doubtful.doubt, *asked_at) => vec![too_early()],
+        // Where it went nobody has said: it may have been removed, and it may have been booked.
+        Asked::Absent if doubtful.named => vec![no_longer_there()],
+        Asked::Absent => return None,
         Asked::Unclear(error) => storable_errors(std::slice::from_ref(error)),
     };
     Some(NewOutcome { outcome: RecordOutcome::Unknown, errors, ..known })
@@ -271,6 +279,11 @@ fn outcome_of(claimed: &Claimed, answered: &Answered) -> Option<NewOutcome> {
 fn awaiting_posting() -> RecordError {
     let message = "the external system has taken the record, and may refuse it after all; ask again later";
     RecordError { code: AWAITING_POSTING.to_owned(), message: message.to_owned(), ..RecordError::default() }
+}
+
+fn no_longer_there() -> RecordError {
+    let message = "the external system had taken the record, and does not have it any more; it was not sent again";
+    RecordError { code: NO_LONGER_THERE.to_owned(), message: message.to_owned(), ..RecordError::default() }
 }
 
 fn too_early() -> RecordError {

@@ -57,6 +57,8 @@ pub struct OutboundRow {
     pub state: RecordState,
     /// Its requests in doubt, if it may have been taken.
     pub doubt: Option<Doubt>,
+    /// The external system has named an id of its own for it: one in doubt was taken.
+    pub named: bool,
     /// Its sealed payload; none if it was deleted or never staged.
     pub payload: Option<SealedBytes>,
     /// Hash of the payload.
@@ -85,6 +87,7 @@ pub async fn load_outbound(
         sent_recognised_by: Option<String>,
         doubted_since: DateTime<Utc>,
         given_up: DateTime<Utc>,
+        named: bool,
         payload_sealed: Option<Vec<u8>>,
         payload_key_id: Option<String>,
         payload_hash: Option<String>,
@@ -99,7 +102,7 @@ pub async fn load_outbound(
         SELECT source_record_type, source_record_id, state,
                state = 'unknown' OR sent_in_doubt_since IS NOT NULL AS in_doubt, sent_target, sent_recognised_by,
                coalesce(sent_in_doubt_since, sent_at, updated_at) AS doubted_since,
-               coalesce(given_up_at, updated_at) AS given_up,
+               coalesce(given_up_at, updated_at) AS given_up, external_reference_id IS NOT NULL AS named,
                payload_sealed, payload_key_id, payload_hash, label, amount, currency
         FROM (
             SELECT $1::uuid AS organization, $2::uuid AS integration, type, id
@@ -129,6 +132,7 @@ pub async fn load_outbound(
                     since: row.doubted_since,
                     given_up: row.given_up,
                 }),
+                named: row.named,
                 payload: row
                     .payload_sealed
                     .zip(row.payload_key_id)
