@@ -74,7 +74,7 @@ pub fn Failure(
                 <div class="actions">
                     <button type="button" class="ds-button" on:click=move |_| retrying.begin(id) data-testid="retry">
                         {icon(Icon::Retry)}
-                        {tr!(retry.button)}
+                        {move || if awaiting.get() { tr!(retry.ask_now) } else { tr!(retry.button) }}
                     </button>
                 </div>
             })}

@@ -2,8 +2,10 @@
 
 use api_types::integrations::IntegrationSummary;
 use api_types::sync_logs::Sync;
+use domain::asking::AWAITING_POSTING;
 use domain::posting::is_awaiting;
 use domain::record::RecordOutcome;
+use domain::sync_log::SyncWarning;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos_router::hooks::use_location;
@@ -106,8 +108,14 @@ fn Content(remote: Remote<Sync>, #[prop(into)] sync: Signal<Sync>) -> impl IntoV
 
 fn facts(sync: &Sync) -> impl IntoView + use<> {
     let number = |count: Option<i32>| count.map_or_else(|| "–".to_owned(), |count| format::number(count.into()));
-    let warnings =
-        sync.warnings.iter().map(|warning| view! { <li lang="en">{warning.message.clone()}</li> }).collect_view();
+    // What awaits its posting has a section of its own.
+    let told = |warning: &&SyncWarning| !(warning.code == AWAITING_POSTING && is_awaiting(sync.status, &sync.warnings));
+    let warnings: Vec<_> = sync
+        .warnings
+        .iter()
+        .filter(told)
+        .map(|warning| view! { <li lang="en">{warning.message.clone()}</li> })
+        .collect();
     view! {
         <dl class="facts fact-cards">
             {fact(tr!(sync.total), view! { {number(sync.records_total)} })}
@@ -119,7 +127,7 @@ fn facts(sync: &Sync) -> impl IntoView + use<> {
             {sync.external_reference_id.clone().map(|id| view! { {fact(tr!(record.external_id), view! { <code class="break">{id}</code> })} })}
             {sync.client_run_id.clone().map(|id| view! { {fact(tr!(sync.run), view! { <code class="break">{id}</code> })} })}
         </dl>
-        {(!sync.warnings.is_empty()).then(|| view! {
+        {(!warnings.is_empty()).then(|| view! {
             <div class="ds-alert" data-color="warning" data-size="sm"><p class="strong">{tr!(sync.warnings)}</p><ul>{warnings}</ul></div>
         })}
     }

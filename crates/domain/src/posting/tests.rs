@@ -197,7 +197,7 @@ proptest! {
             prop_assert_eq!(found == Verdict::Success, tolerates(policy, processed, others));
         }
         if policy == PartialFailure::Error && others > 0 {
-            prop_assert!(matches!(found, Verdict::Failure { .. }));
+            prop_assert!(matches!(found, Verdict::Failure { .. }), "{:?}", found);
         }
     }
 }

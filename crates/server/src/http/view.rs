@@ -24,9 +24,8 @@ use crate::archive::read::Found;
 
 /// A sync. `metadata` is shown only if `debug` says so.
 pub fn sync(sync: &SyncLog, debug: bool, running: Option<&SyncAttempt>) -> Sync {
-    let undelivered = sync.status.is_failure()
-        || sync.records_failed.unwrap_or(0) > 0
-        || is_awaiting(sync.status, &sync.warnings);
+    let undelivered =
+        sync.status.is_failure() || sync.records_failed.unwrap_or(0) > 0 || is_awaiting(sync.status, &sync.warnings);
     Sync {
         id: sync.id,
         integration_config_id: sync.integration_config_id,

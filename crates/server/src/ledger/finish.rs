@@ -296,7 +296,7 @@ pub(super) fn ended(
     if failure.is_none() && others > 0 {
         warnings.push(SyncWarning {
             code: RECORDS_NOT_ARRIVED.to_owned(),
-            message: format!("{others} records have not arrived, or it is not known whether they have"),
+            message: format!("records that have not arrived, or of which it is not known: {others}"),
             pointer: None,
         });
     }
@@ -323,7 +323,7 @@ fn undelivered_failure(completion: &Completion, code: &str, undelivered: i32, to
 fn awaiting_posting(records: i32) -> SyncWarning {
     SyncWarning {
         code: AWAITING_POSTING.to_owned(),
-        message: format!("{records} records were accepted, and are yet to be posted"),
+        message: format!("records that were accepted, and are yet to be posted: {records}"),
         pointer: None,
     }
 }
