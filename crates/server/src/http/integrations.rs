@@ -143,7 +143,8 @@ pub async fn get_integration(
 /// never overwrite each other silently.
 ///
 /// Credentials that are kept go only to the hosts that they were given for. New settings that would show them to another
-/// one (by its scheme, name or port) need them again in the same request: `credentials_required` says which.
+/// one (by its scheme, name or port; of a database also by who proves that it is the one) need them again in the same
+/// request: `credentials_required` says which.
 #[utoipa::path(
     operation_id = "updateIntegration",
     tag = "integrations",
