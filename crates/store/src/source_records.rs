@@ -287,7 +287,9 @@ pub async fn resolve(
         UPDATE source_records
         SET state = $5, resolution = $6, resolution_reason = $7, resolution_reference = $8, resolved_by = $9,
             resolved_at = $10, updated_at = $10,
-            external_reference_id = CASE WHEN $6 = 'delivered' THEN $8 ELSE external_reference_id END,
+            -- The id of what a person says did not arrive is of no use: nobody is to look for that any more.
+            external_reference_id = CASE $6 WHEN 'delivered' THEN $8
+                                            WHEN 'handled_manually' THEN external_reference_id END,
             payload_sealed = CASE WHEN $6 = 'send_again' THEN coalesce(next_payload_sealed, payload_sealed) END,
             payload_key_id = CASE WHEN $6 = 'send_again' THEN coalesce(next_payload_key_id, payload_key_id) END,
             payload_hash = CASE WHEN $6 = 'send_again' THEN coalesce(next_payload_hash, payload_hash)

@@ -17,8 +17,9 @@ pub struct AbsentRecord {
 }
 
 /// Ends the doubt about records that their system does not have: they are free to be sent, with the version that waits
-/// where there is one. What became of them in any other way meanwhile stays. The system's own id of one that it has
-/// refused is of no use any more: whatever is sent next, it is not that.
+/// where there is one. What became of them in any other way meanwhile stays, and so does one that it was found to have
+/// taken meanwhile. The system's own id of one that it has refused is of no use any more: whatever is sent next, it is
+/// not that.
 pub async fn settle_absent(
     tx: &mut OrgTx,
     integration_config_id: Uuid,
@@ -34,7 +35,7 @@ pub async fn settle_absent(
             payload_key_id = coalesce(next_payload_key_id, payload_key_id),
             payload_hash = coalesce(next_payload_hash, payload_hash),
             next_payload_sealed = NULL, next_payload_key_id = NULL, next_payload_hash = NULL,
-            external_reference_id = CASE WHEN NOT record.refused THEN external_reference_id END,
+            external_reference_id = NULL,
             refused_for_good = refused_for_good OR record.refused, updated_at = $5
         FROM (
             SELECT $1::uuid AS organization, $2::uuid AS integration, type, id, refused
@@ -42,6 +43,7 @@ pub async fn settle_absent(
         ) AS record
         WHERE organization_id = organization AND integration_config_id = integration
             AND source_record_type = record.type AND source_record_id = record.id AND state = 'unknown'
+            AND (record.refused OR external_reference_id IS NULL)
         ",
     )
     .bind(organization_id)
