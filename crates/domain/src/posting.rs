@@ -26,13 +26,14 @@ pub const fn awaits(candidate: &RetryCandidate) -> bool {
     }
 }
 
-/// Whether a record was accepted, and only a person can find out any more what became of it: its system is reached by
-/// other settings or credentials now.
+/// Whether a record was accepted, and perhaps only a person can find out any more what became of it: its system is
+/// reached by other settings or credentials now, did not say when it was asked, or does not have it any more.
 pub const fn is_lost(candidate: &RetryCandidate) -> bool {
-    candidate.refusable_until.is_some()
+    candidate.accepted
         && matches!(candidate.outcome, RecordOutcome::Unknown)
         && matches!(candidate.state, RecordState::Unknown | RecordState::Sending)
-        && matches!(candidate.way, Way::Person)
+        && !matches!(candidate.way, Way::Repeat)
+        && !awaits(candidate)
 }
 
 /// Records of a sync that await their posting.
@@ -42,7 +43,7 @@ pub struct Awaiting {
     pub records: i32,
     /// Whether they will be asked for without anybody's doing.
     pub asked_again: bool,
-    /// How many others were accepted, and nobody but a person can ask for any more.
+    /// How many others were accepted, and perhaps only a person can find out what became of them.
     pub lost: i32,
 }
 
@@ -65,8 +66,8 @@ pub enum Verdict {
 /// Judges a sync by its records: so many were delivered, so many neither delivered nor left out on purpose, and of
 /// these some await their posting.
 ///
-/// What awaits has got through so far, as long as it will be asked for. What nobody will ask for makes the sync a
-/// failure, whatever its integration takes as a warning: a person has to know of it.
+/// What awaits has got through so far, as long as it will be asked for. What nobody will ask for, or asked for was not
+/// told of, makes the sync a failure, whatever its integration takes as a warning: a person has to know of it.
 pub fn verdict(policy: PartialFailure, processed: i32, undelivered: i32, awaiting: Awaiting) -> Verdict {
     let partial = |through: i32| if through > 0 { PARTIAL_FAILURE } else { ALL_RECORDS_FAILED };
     let Awaiting { records, asked_again, lost } = awaiting;

@@ -7,6 +7,7 @@ use crate::asking::Way;
 use crate::record::{RecordOutcome, RecordState};
 
 /// What the ledger knows of one record of the sync that is to be retried.
+#[expect(clippy::struct_excessive_bools, reason = "what is known of it, each by itself")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryCandidate {
     /// Its latest outcome in this sync.
@@ -21,6 +22,8 @@ pub struct RetryCandidate {
     pub way: Way,
     /// Another sync has it under way.
     pub claimed_elsewhere: bool,
+    /// Its system is known to have accepted it, whatever was said when it was asked again.
+    pub accepted: bool,
     /// Its system has accepted it, and can refuse it after all until then.
     pub refusable_until: Option<DateTime<Utc>>,
 }

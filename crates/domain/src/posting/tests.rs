@@ -17,6 +17,7 @@ fn accepted(until: i64) -> RetryCandidate {
         refused_for_good: false,
         way: Way::LookUp,
         claimed_elsewhere: false,
+        accepted: true,
         refusable_until: Some(at(until)),
     }
 }
@@ -27,6 +28,7 @@ fn turned_away() -> RetryCandidate {
         outcome: RecordOutcome::Failed,
         state: RecordState::Failed,
         way: Way::Person,
+        accepted: false,
         refusable_until: None,
         ..accepted(0)
     }
@@ -55,8 +57,12 @@ fn only_what_can_be_asked_for_awaits() {
         assert_eq!(awaits(&candidate), expected, "{candidate:?}");
         let lost = way == Way::Person && state == Unknown;
         assert_eq!(is_lost(&candidate), lost, "{candidate:?}");
+        // Asked, its system said something else, or nothing.
+        let unclear = RetryCandidate { refusable_until: None, ..candidate.clone() };
+        let lost = matches!(state, Unknown | Sending) && way != Way::Repeat;
+        assert_eq!((awaits(&unclear), is_lost(&unclear)), (false, lost), "{unclear:?}");
         for other in [
-            RetryCandidate { refusable_until: None, ..candidate.clone() },
+            RetryCandidate { accepted: false, ..unclear },
             RetryCandidate { outcome: RecordOutcome::Failed, ..candidate },
         ] {
             assert!(!awaits(&other) && !is_lost(&other), "{other:?}");

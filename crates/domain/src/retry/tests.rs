@@ -15,6 +15,7 @@ fn candidates() -> impl Strategy<Value = RetryCandidate> {
             refused_for_good,
             way,
             claimed_elsewhere,
+            accepted: false,
             refusable_until: None,
         },
     )
@@ -33,6 +34,7 @@ fn each_record_by_where_it_stands() {
         refused_for_good: false,
         way: Way::Person,
         claimed_elsewhere: false,
+        accepted: false,
         refusable_until: None,
     };
     for (candidate, decision) in [

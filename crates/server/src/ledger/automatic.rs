@@ -32,8 +32,8 @@ impl Ledger<'_> {
         Ok(candidates.into_iter().map(|(_, candidate)| candidate).collect())
     }
 
-    /// How many of these records await their posting, whether they will be asked for after this attempt, and how many were
-    /// accepted and can be asked for no more.
+    /// How many of these records await their posting, whether they will be asked for after this attempt, and of how many
+    /// others that were accepted nobody may find out what became of them.
     pub(super) fn awaiting(&self, left: &[RetryCandidate], config: &IntegrationConfig, attempt: u16) -> Awaiting {
         let count = |of: fn(&RetryCandidate) -> bool| {
             i32::try_from(left.iter().filter(|candidate| of(candidate)).count()).unwrap_or(i32::MAX)

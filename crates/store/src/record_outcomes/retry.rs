@@ -1,7 +1,7 @@
 //! What a retry of a sync could send.
 
 use chrono::{DateTime, Utc};
-use domain::asking::{AWAITING_POSTING, Asking, Doubt, Way};
+use domain::asking::{AWAITING_POSTING, Asking, Doubt, NO_LONGER_THERE, Way};
 use domain::record::{RecordOutcome, RecordState};
 use domain::retry::RetryCandidate;
 use uuid::Uuid;
@@ -26,6 +26,7 @@ struct Candidate {
     sent_recognised_by: Option<String>,
     doubted_since: Option<DateTime<Utc>>,
     given_up: Option<DateTime<Utc>>,
+    reference: Option<String>,
 }
 
 /// What the domain needs to decide about each undelivered record of a sync, where its integration's system can be asked
@@ -57,7 +58,7 @@ pub async fn retry_candidates(
                ) AS claimed,
                sent_target, sent_recognised_by,
                coalesce(sent_in_doubt_since, sent_at, source_records.updated_at) AS doubted_since,
-               coalesce(given_up_at, source_records.updated_at) AS given_up
+               coalesce(given_up_at, source_records.updated_at) AS given_up, external_reference_id AS reference
         FROM (
             SELECT DISTINCT ON (source_record_type, source_record_id)
                    source_record_type, source_record_id, outcome, errors
@@ -99,7 +100,11 @@ impl Candidate {
             since,
             given_up,
         });
-        let awaits = outcome == RecordOutcome::Unknown && self.code.as_deref() == Some(AWAITING_POSTING);
+        let said = self.code.as_deref().filter(|_| outcome == RecordOutcome::Unknown);
+        let awaits = said == Some(AWAITING_POSTING);
+        // What a look-up said since may be only that the system was away.
+        let was_taken = outcome == RecordOutcome::Unknown && self.reference.is_some() && asking.refusable_for.is_some();
+        let accepted = awaits || said == Some(NO_LONGER_THERE) || was_taken;
         let given_up = self.given_up.filter(|_| awaits);
         let refusable_until = given_up.zip(asking.refusable_for).and_then(|(at, time)| at.checked_add_signed(time));
         Ok((
@@ -111,6 +116,7 @@ impl Candidate {
                 refused_for_good: self.hopeless,
                 way: doubt.map_or(Way::Person, |doubt| asking.way(&doubt, now)),
                 claimed_elsewhere: self.claimed,
+                accepted,
                 refusable_until,
             },
         ))

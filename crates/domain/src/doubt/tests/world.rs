@@ -192,6 +192,7 @@ impl World {
             refused_for_good: false,
             way,
             claimed_elsewhere: false,
+            accepted: false,
             refusable_until: None,
         };
         match decide(&candidate) {
