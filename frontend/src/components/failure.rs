@@ -72,7 +72,8 @@ pub fn Failure(
             })}
             {move || retryable.get().then(|| view! {
                 <div class="actions">
-                    <button type="button" class="ds-button" on:click=move |_| retrying.begin(id) data-testid="retry">
+                    <button type="button" class="ds-button" data-testid="retry"
+                        on:click=move |_| retrying.begin(id, awaiting.get_untracked())>
                         {icon(Icon::Retry)}
                         {move || if awaiting.get() { tr!(retry.ask_now) } else { tr!(retry.button) }}
                     </button>

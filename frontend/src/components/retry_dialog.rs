@@ -20,17 +20,19 @@ use crate::session::use_session;
 pub struct Retrying {
     open: RwSignal<bool>,
     sync: RwSignal<Option<Uuid>>,
+    asks: RwSignal<bool>,
 }
 
 impl Retrying {
     /// None.
     pub fn new() -> Self {
-        Self { open: RwSignal::new(false), sync: RwSignal::new(None) }
+        Self { open: RwSignal::new(false), sync: RwSignal::new(None), asks: RwSignal::new(false) }
     }
 
-    /// Begins one.
-    pub fn begin(self, sync: Uuid) {
+    /// Begins one; `asks` where nothing failed, and the external system is only asked what became of records.
+    pub fn begin(self, sync: Uuid, asks: bool) {
         self.sync.set(Some(sync));
+        self.asks.set(asks);
         self.open.set(true);
     }
 }
@@ -45,8 +47,9 @@ pub fn RetryDialog(
     changed: Callback<()>,
 ) -> impl IntoView {
     let open = retrying.open;
+    let asks = retrying.asks;
     view! {
-        <Dialog open=open title=Signal::derive(|| tr!(retry.button))>
+        <Dialog open=open title=Signal::derive(move || if asks.get() { tr!(retry.ask_now) } else { tr!(retry.button) })>
             {move || retrying.sync.get().map(|sync| view! { <Steps sync open changed /> })}
         </Dialog>
     }

@@ -71,7 +71,8 @@ pub async fn preview_retry(
 /// Ask for a retry of the failed records, and of those alone.
 ///
 /// A record that has arrived by any sync is never sent again, and one that was handled by hand neither. For one that may
-/// have arrived the external system is asked first, where its integration says how.
+/// have arrived the external system is asked first, where its integration says how; one that awaits its posting is only
+/// asked about.
 #[utoipa::path(
     operation_id = "requestRetry",
     tag = "sync-logs",

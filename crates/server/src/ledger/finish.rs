@@ -1,10 +1,10 @@
 //! Ending an attempt: the one place in which a sync reaches a terminal status.
 
+pub(super) mod judge;
+
 use domain::asking::AWAITING_POSTING;
 use domain::error_group::{FailedRecord, group};
 use domain::integration::Runner;
-use domain::posting::{Awaiting, Verdict, verdict};
-use domain::record::OutcomeCounts;
 use domain::sync_log::draft::{Completion, ValidCompletion, count_warnings, validate_completion};
 use domain::sync_log::{
     ALL_RECORDS_FAILED, ATTEMPT_ABANDONED, Failure, PARTIAL_FAILURE, SyncStatus, SyncWarning, Transition,
@@ -17,16 +17,14 @@ use store::sync_attempts::SyncAttempt;
 use store::sync_logs::SyncLog;
 use uuid::Uuid;
 
+use judge::Judged;
+
 use super::{Ledger, LedgerError, message, state_of};
 
 /// Most failed records that a sync's message is made from.
 const PUT_INTO_WORDS: i64 = 2_000;
 /// Most kinds of error in a sync's message.
 const GROUPS_IN_WORDS: usize = 5;
-/// Warning code of records that were delivered although the external system complained.
-const RECORD_WARNINGS: &str = "RECORD_WARNINGS";
-/// Warning code of records that have not arrived, or of which nobody knows, where that is no failure.
-const RECORDS_NOT_ARRIVED: &str = "RECORDS_NOT_ARRIVED";
 
 /// How an attempt ended, as its runner reports it.
 #[derive(Clone, Debug, Default)]
@@ -37,22 +35,6 @@ pub struct Report {
     pub completion: Completion,
     /// The runner's remarks.
     pub warnings: Vec<SyncWarning>,
-}
-
-/// What an ended attempt makes of its sync.
-pub(super) struct Ended {
-    /// Whether records were reported one by one; otherwise the counts are the runner's word.
-    pub(super) by_record: bool,
-    /// Delivered in the sync.
-    pub(super) processed: Option<i32>,
-    /// Failed in the sync.
-    pub(super) failed: Option<i32>,
-    /// In the sync's scope.
-    pub(super) total: Option<i32>,
-    /// What makes it a failure.
-    pub(super) failure: Option<Failure>,
-    /// What the ledger remarks on.
-    pub(super) warnings: Vec<SyncWarning>,
 }
 
 impl Ledger<'_> {
@@ -109,24 +91,24 @@ impl Ledger<'_> {
             _ => Vec::new(),
         };
         let awaiting = self.awaiting(&left, &config, report.attempt);
-        let mut ended = ended(&config, &report.completion, valid, all, awaiting, sync.records_total);
+        let mut judged = judge::judge(&config, &report.completion, valid, all, awaiting, sync.records_total);
         if !by_record && report.attempt > 0 {
             // What former attempts delivered counts too.
             let former = store::sync_attempts::list(self.tx, sync.key()).await?;
             let delivered =
                 former.iter().filter_map(|attempt| attempt.records_processed).fold(0_i32, i32::saturating_add);
-            ended.processed = valid.records_processed.map(|processed| processed.saturating_add(delivered));
+            judged.processed = valid.records_processed.map(|processed| processed.saturating_add(delivered));
         }
-        ended.warnings.extend(self.zero_records(&ended, &config).await?);
+        judged.warnings.extend(self.zero_records(&judged, &config).await?);
         let mut http_status_code = valid.http_status_code;
         if by_record
             && report.completion.succeeded
-            && let Some(failure) = &mut ended.failure
+            && let Some(failure) = &mut judged.failure
         {
             http_status_code = self.put_into_words(&sync, failure).await?.or(http_status_code);
         }
 
-        attempt.status = if ended.failure.is_none() { SyncStatus::Success } else { SyncStatus::Failed };
+        attempt.status = if judged.failure.is_none() { SyncStatus::Success } else { SyncStatus::Failed };
         // The clock may have been set back since the attempt began.
         let completed_at = valid.completed_at.max(attempt.started_at);
         attempt.completed_at = Some(completed_at);
@@ -143,24 +125,24 @@ impl Ledger<'_> {
             attempt.records_processed = valid.records_processed;
             attempt.records_failed = valid.records_failed;
         }
-        attempt.error_code = ended.failure.as_ref().map(|failure| failure.code.clone());
-        attempt.error_message = ended.failure.as_ref().map(|failure| failure.message.clone());
+        attempt.error_code = judged.failure.as_ref().map(|failure| failure.code.clone());
+        attempt.error_message = judged.failure.as_ref().map(|failure| failure.message.clone());
         attempt.http_status_code = http_status_code;
         store::sync_attempts::update_ended(self.tx, sync.key(), &attempt).await?;
 
-        sync.status = SyncStatus::finished(report.attempt, ended.failure.is_none());
+        sync.status = SyncStatus::finished(report.attempt, judged.failure.is_none());
         sync.completed_at = Some(completed_at.max(sync.started_at));
         sync.duration_ms = sync.completed_at.map(|completed| (completed - sync.started_at).num_milliseconds());
-        sync.records_processed = ended.processed;
-        sync.records_failed = ended.failed;
-        sync.records_total = ended.total;
+        sync.records_processed = judged.processed;
+        sync.records_failed = judged.failed;
+        sync.records_total = judged.total;
         sync.error_code = attempt.error_code;
         sync.error_message = attempt.error_message;
         sync.http_status_code = http_status_code;
         sync.external_reference_id = report.completion.external_reference_id.clone().or(sync.external_reference_id);
         sync.request_payload_hash = report.completion.request_payload_hash.clone().or(sync.request_payload_hash);
         sync.warnings = report.warnings.iter().map(message::storable_warning).collect();
-        sync.warnings.extend(ended.warnings);
+        sync.warnings.extend(judged.warnings);
         store::sync_logs::update_ended(self.tx, &sync).await?;
         store::active_syncs::delete(self.tx, sync.id).await?;
         self.enter_for_sealing(sync.key(), Some(report.attempt)).await?;
@@ -231,100 +213,15 @@ impl Ledger<'_> {
     /// A sync of an external runner that reports no records, where its integration is used to some, is suspicious.
     async fn zero_records(
         &mut self,
-        ended: &Ended,
+        judged: &Judged,
         config: &IntegrationConfig,
     ) -> Result<Vec<SyncWarning>, LedgerError> {
-        if config.runner == Runner::Managed || ended.total != Some(0) {
+        if config.runner == Runner::Managed || judged.total != Some(0) {
             return Ok(Vec::new());
         }
         let facts = store::health::find(self.tx, config.id).await?;
         let expects = facts.recent.iter().any(|recent| recent.records_total.unwrap_or(0) > 0);
         Ok(count_warnings(Some(0), 0, expects))
-    }
-}
-
-/// Judges an attempt that ended: its figures, whether it failed, and what is remarkable. `counts` are the sync's, where
-/// records were reported one by one; among those that have not arrived are the `awaiting` ones.
-pub(super) fn ended(
-    config: &IntegrationConfig,
-    completion: &Completion,
-    valid: &ValidCompletion,
-    counts: Option<OutcomeCounts>,
-    awaiting: Awaiting,
-    total_so_far: Option<i32>,
-) -> Ended {
-    let told = valid.records_total.or(total_so_far);
-    let (processed, failed, total) = match counts {
-        Some(counts) => (Some(counts.processed), Some(counts.failed), Some(told.unwrap_or(0).max(counts.total()))),
-        None => (valid.records_processed, valid.records_failed, told),
-    };
-    let mut warnings = valid.warnings.clone();
-    if warnings.is_empty() && (counts.is_some() || processed.is_some() || failed.is_some()) {
-        let accounted =
-            counts.map_or(processed.unwrap_or(0).saturating_add(failed.unwrap_or(0)), |counts| counts.total());
-        warnings.extend(count_warnings(total, accounted, false));
-    }
-    let with_warning = counts.map_or(0, |counts| counts.warning);
-    if with_warning > 0 {
-        warnings.push(SyncWarning {
-            code: RECORD_WARNINGS.to_owned(),
-            message: format!("{with_warning} records were delivered with a warning"),
-            pointer: None,
-        });
-    }
-    // Counts that make no sense are remarked on; they say nothing about failed records.
-    let nonsense = !valid.warnings.is_empty();
-    let undelivered = counts.map_or(failed.unwrap_or(0), |counts| counts.undelivered());
-    let failure = if completion.succeeded {
-        match verdict(config.policy.partial_failure, processed.unwrap_or(0), undelivered, awaiting) {
-            // Of what was accepted nobody else would hear.
-            Verdict::Failure { code, undelivered } if !nonsense || awaiting.records > 0 || awaiting.lost > 0 => {
-                Some(undelivered_failure(completion, code, undelivered, total.unwrap_or(0)))
-            }
-            Verdict::Awaiting => {
-                warnings.push(awaiting_posting(awaiting.records));
-                None
-            }
-            Verdict::Success | Verdict::Failure { .. } => None,
-        }
-    } else {
-        let code = completion.error_code.as_deref().unwrap_or_default();
-        Some(Failure::new(code, &message::storable(completion.error_message.as_deref().unwrap_or_default())))
-    };
-    // Those that failed show by their count; without a remark the light would be green in spite of the others.
-    let others = counts.map_or(0, |counts| counts.unknown + counts.not_attempted - awaiting.records);
-    if failure.is_none() && others > 0 {
-        warnings.push(SyncWarning {
-            code: RECORDS_NOT_ARRIVED.to_owned(),
-            message: format!("records that have not arrived, or of which it is not known: {others}"),
-            pointer: None,
-        });
-    }
-    Ended { by_record: counts.is_some(), processed, failed, total, failure, warnings }
-}
-
-/// A payment that did not leave is a failure, whatever the runner called it; so is one of which nobody would ever hear
-/// whether it was posted.
-fn undelivered_failure(completion: &Completion, code: &str, undelivered: i32, total: i32) -> Failure {
-    let words = completion.error_message.clone().unwrap_or_else(|| {
-        if code == AWAITING_POSTING {
-            format!(
-                "{undelivered} of {total} records were accepted and are yet to be posted; nobody will ask for them \
-                 unless the sync is retried"
-            )
-        } else {
-            format!("{undelivered} of {total} records did not arrive")
-        }
-    });
-    Failure::new(code, &message::storable(&words))
-}
-
-/// The remark by which the ledger knows a sync that it will ask about.
-fn awaiting_posting(records: i32) -> SyncWarning {
-    SyncWarning {
-        code: AWAITING_POSTING.to_owned(),
-        message: format!("records that were accepted, and are yet to be posted: {records}"),
-        pointer: None,
     }
 }
 

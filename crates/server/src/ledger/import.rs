@@ -266,16 +266,17 @@ fn draft<'a>(
 
     let counts = OutcomeCounts::of(input.records.iter().map(|new| new.outcome.after_abandonment()));
     let told = (!input.records.is_empty()).then_some(counts);
-    let ended = super::finish::ended(config, &completion, &valid, told, Awaiting::default(), start.records_total);
-    let by_record = ended.by_record.then_some(counts);
+    let judged =
+        super::finish::judge::judge(config, &completion, &valid, told, Awaiting::default(), start.records_total);
+    let by_record = judged.by_record.then_some(counts);
     let mut warnings: Vec<_> = input.report.warnings.iter().map(message::storable_warning).collect();
-    warnings.extend(ended.warnings);
-    let (error_code, error_message) = ended.failure.map(|failure| (failure.code, failure.message)).unzip();
+    warnings.extend(judged.warnings);
+    let (error_code, error_message) = judged.failure.map(|failure| (failure.code, failure.message)).unzip();
     let sync = SyncLog {
         status: SyncStatus::finished(0, error_code.is_none()),
-        records_total: ended.total,
-        records_processed: ended.processed,
-        records_failed: ended.failed,
+        records_total: judged.total,
+        records_processed: judged.processed,
+        records_failed: judged.failed,
         error_code,
         error_message,
         triggered_by_user_id: start.triggered_by_user_id,
