@@ -32,7 +32,7 @@ pub use bars::Bars;
 pub use bell::Unread;
 pub use connection_test::{ConnectionResult, Testing};
 pub use dialog::Dialog;
-pub use failure::Failure;
+pub use failure::{Failure, left_heading, left_undelivered, only_awaits};
 pub use header::Header;
 pub use icons::{Icon, icon};
 pub use light::{LightIcon, LightTag};

@@ -138,8 +138,9 @@ async fn an_index_that_a_migration_asks_for_is_built_beside_the_writers_of_fille
     for index in &indexes {
         sqlx::query(AssertSqlSafe(format!("DROP INDEX {index}"))).execute(&superuser).await.unwrap();
     }
-    let forget = "DELETE FROM _sqlx_migrations WHERE version IN (20261121130300, 20261122110000, 20261124110000)";
-    assert_eq!(sqlx::query(forget).execute(&superuser).await.unwrap().rows_affected(), 3);
+    let forget = "DELETE FROM _sqlx_migrations
+        WHERE version IN (20261121130300, 20261122110000, 20261124110000, 20261126090000)";
+    assert_eq!(sqlx::query(forget).execute(&superuser).await.unwrap().rows_affected(), 4);
     let name: String = sqlx::query_scalar("SELECT current_database()::text").fetch_one(&superuser).await.unwrap();
     // A copy of the template is not its owner's.
     let own = format!("ALTER DATABASE {name} OWNER TO {}", store::migrate::OWNER);

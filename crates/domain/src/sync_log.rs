@@ -6,6 +6,8 @@ pub mod transition;
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::asking::AWAITING_POSTING;
+
 pub use draft::{Completion, StartDraft, ValidStart, validate_completion, validate_start};
 pub use transition::{SyncState, Transition, TransitionRefused};
 
@@ -86,6 +88,8 @@ pub const PARTIAL_FAILURE: &str = "PARTIAL_FAILURE";
 pub const ALL_RECORDS_FAILED: &str = "ALL_RECORDS_FAILED";
 /// Warning code of a retry that nobody claimed.
 pub const RETRY_NOT_CLAIMED: &str = "RETRY_NOT_CLAIMED";
+/// Warning code of records that have not arrived, or of which nobody knows, where that is no failure.
+pub const RECORDS_NOT_ARRIVED: &str = "RECORDS_NOT_ARRIVED";
 /// Error code of a first attempt that nobody claimed.
 pub const START_NOT_CLAIMED: &str = "START_NOT_CLAIMED";
 
@@ -100,6 +104,16 @@ pub struct SyncWarning {
     /// JSON Pointer into the sync, where one fits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pointer: Option<String>,
+}
+
+/// Warning codes of a success of which records are left that a retry may be about.
+pub const LEFT_BEHIND: [&str; 2] = [AWAITING_POSTING, RECORDS_NOT_ARRIVED];
+
+/// Whether a sync is a success of which records are left that a retry may be about: some have failed, or a remark says
+/// so.
+pub fn left_records_behind(status: SyncStatus, records_failed: Option<i32>, warnings: &[SyncWarning]) -> bool {
+    let remarked = |warning: &SyncWarning| LEFT_BEHIND.contains(&warning.code.as_str());
+    status.is_success() && (records_failed.unwrap_or(0) > 0 || warnings.iter().any(remarked))
 }
 
 /// What makes an attempt a failure.

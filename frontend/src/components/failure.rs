@@ -5,7 +5,7 @@ use api_types::sync_logs::Sync;
 use domain::error_group::ErrorClass;
 use domain::posting::is_awaiting;
 use domain::record::RecordOutcome;
-use domain::sync_log::{ALL_RECORDS_FAILED, PARTIAL_FAILURE, SyncStatus};
+use domain::sync_log::{ALL_RECORDS_FAILED, PARTIAL_FAILURE, RECORDS_NOT_ARRIVED, SyncStatus, left_records_behind};
 use leptos::prelude::*;
 use uuid::Uuid;
 
@@ -17,6 +17,32 @@ use crate::live::use_live;
 use crate::remote::Remote;
 use crate::session::use_session;
 use crate::{format, sentence};
+
+/// Whether records of a sync that has ended have not arrived, or something else made it fail.
+pub fn left_undelivered(sync: &Sync) -> bool {
+    sync.status.is_failure() || left_records_behind(sync.status, sync.records_failed, &sync.warnings)
+}
+
+/// Whether nothing has failed of a sync, and what has not arrived is only awaiting its posting.
+pub fn only_awaits(sync: &Sync) -> bool {
+    let others = || sync.warnings.iter().any(|warning| warning.code == RECORDS_NOT_ARRIVED);
+    is_awaiting(sync.status, &sync.warnings) && nothing_failed(sync) && !others()
+}
+
+/// What the section about it is called: `failure` where something has failed.
+pub fn left_heading(sync: &Sync, failure: String) -> String {
+    if only_awaits(sync) {
+        tr!(sync.awaiting)
+    } else if nothing_failed(sync) {
+        tr!(integrations.undelivered)
+    } else {
+        failure
+    }
+}
+
+fn nothing_failed(sync: &Sync) -> bool {
+    sync.status.is_success() && sync.records_failed.unwrap_or(0) == 0
+}
 
 /// The failure of one sync.
 #[component]
@@ -59,7 +85,7 @@ pub fn Failure(
         changed.run(());
     });
     let retryable = Memo::new(move |_| sync.with(|sync| sync.retryable) && session.may_act());
-    let awaiting = Memo::new(move |_| sync.with(|sync| is_awaiting(sync.status, &sync.warnings)));
+    let awaiting = Memo::new(move |_| sync.with(only_awaits));
     let by_itself = Memo::new(move |_| sync.with(|sync| sync.next_retry_at));
     view! {
         <div class="stack failure">
@@ -81,7 +107,7 @@ pub fn Failure(
             })}
             <div class="stack-tight">
                 <h3 class="ds-heading" data-size="2xs">
-                    {move || if awaiting.get() { tr!(sync.records) } else { tr!(failure.records) }}
+                    {move || if sync.with(nothing_failed) { tr!(sync.records) } else { tr!(failure.records) }}
                 </h3>
                 <ErrorGroups sync=id groups version resolving />
                 <Others sync=id failed=unknown resolving title=Callback::new(|count| tr!(failure.unknown, count = count, n = format::number(count)))

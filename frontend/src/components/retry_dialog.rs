@@ -50,13 +50,13 @@ pub fn RetryDialog(
     let asks = retrying.asks;
     view! {
         <Dialog open=open title=Signal::derive(move || if asks.get() { tr!(retry.ask_now) } else { tr!(retry.button) })>
-            {move || retrying.sync.get().map(|sync| view! { <Steps sync open changed /> })}
+            {move || retrying.sync.get().map(|sync| view! { <Steps sync asks open changed /> })}
         </Dialog>
     }
 }
 
 #[component]
-fn Steps(sync: Uuid, open: RwSignal<bool>, changed: Callback<()>) -> impl IntoView {
+fn Steps(sync: Uuid, asks: RwSignal<bool>, open: RwSignal<bool>, changed: Callback<()>) -> impl IntoView {
     let session = use_session();
     // Whether a retry was asked for and is followed.
     let following = RwSignal::new(false);
@@ -102,7 +102,7 @@ fn Steps(sync: Uuid, open: RwSignal<bool>, changed: Callback<()>) -> impl IntoVi
             } else {
                 view! {
                     <Loaded remote=preview rows=3 let:preview>
-                        <Offer preview=preview busy start open />
+                        <Offer preview=preview asks busy start open />
                     </Loaded>
                 }.into_any()
             }}
@@ -113,6 +113,7 @@ fn Steps(sync: Uuid, open: RwSignal<bool>, changed: Callback<()>) -> impl IntoVi
 #[component]
 fn Offer(
     #[prop(into)] preview: Signal<RetryPreview>,
+    asks: RwSignal<bool>,
     busy: RwSignal<bool>,
     start: Callback<()>,
     open: RwSignal<bool>,
@@ -120,18 +121,26 @@ fn Offer(
     let count = move || preview.with(|preview| preview.records);
     let asked = move || preview.with(|preview| preview.asked);
     let in_scope = move || preview.with(RetryPreview::in_scope);
+    // Of records that were accepted nothing leaves again, whatever the external system says of them.
+    let only_asks = move || asks.get() && count() == 0;
+    let lines = move || {
+        // That they are asked for has been said.
+        let asked = if only_asks() { 0 } else { asked() };
+        preview.with(|preview| sentence::preview(&RetryPreview { asked, ..*preview }, &Intl))
+    };
     let doubtful = move || preview.with(|preview| preview.records > 0 && preview.changed == 0);
     view! {
         <div class="stack" data-testid="retry-preview">
             <p class="lead">
                 {move || match (count(), asked()) {
                     (0, 0) => tr!(retry.nothing),
+                    (0, asked) if only_asks() => tr!(retry.only_asks, count = asked, n = format::number(asked)),
                     (0, asked) => tr!(retry.will_ask, count = asked, n = format::number(asked)),
                     (count, _) => tr!(retry.will_send, count = count, n = format::number(count)),
                 }}
             </p>
             <ul class="preview-lines">
-                {move || preview.with(|preview| sentence::preview(preview, &Intl)).into_iter().map(|line| view! { <li>{line}</li> }).collect_view()}
+                {move || lines().into_iter().map(|line| view! { <li>{line}</li> }).collect_view()}
             </ul>
             {move || doubtful().then(|| view! {
                 <p class="ds-alert" data-color="warning" data-size="sm">{tr!(retry.doubtful)}</p>

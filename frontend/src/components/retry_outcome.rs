@@ -2,13 +2,12 @@
 
 use api_types::attempts::Attempt;
 use api_types::sync_logs::Sync;
-use domain::posting::is_awaiting;
 use domain::sync_log::SyncStatus;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use uuid::Uuid;
 
-use super::{ErrorView, Skeleton, use_announcer};
+use super::{ErrorView, Skeleton, only_awaits, use_announcer};
 use crate::format;
 use crate::live::use_live;
 use crate::remote::Remote;
@@ -97,15 +96,18 @@ fn running(view: &View) -> impl IntoView + use<> {
     }
 }
 
+/// Records of the retry that did not arrive, and those of which nobody knows.
+fn left(view: &View) -> (i64, i64) {
+    view.ended.as_ref().map_or((0, 0), |ended| {
+        let failed = ended.records_failed.unwrap_or(0) + ended.records_not_attempted.unwrap_or(0);
+        (failed.into(), ended.records_unknown.unwrap_or(0).into())
+    })
+}
+
 /// The result in one sentence.
 fn result(view: &View) -> String {
     let processed = i64::from(view.ended.as_ref().and_then(|ended| ended.records_processed).unwrap_or(0));
-    let failed = i64::from(
-        view.ended
-            .as_ref()
-            .map_or(0, |ended| ended.records_failed.unwrap_or(0) + ended.records_not_attempted.unwrap_or(0)),
-    );
-    let unknown = i64::from(view.ended.as_ref().and_then(|ended| ended.records_unknown).unwrap_or(0));
+    let (failed, unknown) = left(view);
     let mut parts = vec![tr!(retry.delivered, count = processed, n = format::number(processed))];
     if failed > 0 {
         parts.push(tr!(retry.failed_again, count = failed, n = format::number(failed)));
@@ -119,8 +121,9 @@ fn result(view: &View) -> String {
 fn ended(view: &View) -> impl IntoView + use<> {
     let good = view.ended.as_ref().is_some_and(|ended| ended.status.is_success());
     let message = view.ended.as_ref().and_then(|ended| ended.error_message.clone()).filter(|_| !good);
-    let awaiting = is_awaiting(view.sync.status, &view.sync.warnings);
-    let (color, title) = match (good, awaiting) {
+    // A success may leave records behind, where the integration takes that as a warning.
+    let all = good && left(view) == (0, 0);
+    let (color, title) = match (all, only_awaits(&view.sync)) {
         (_, true) => ("info", tr!(sync.awaiting)),
         (true, false) => ("success", tr!(retry.succeeded)),
         (false, false) => ("warning", tr!(retry.ended_badly)),

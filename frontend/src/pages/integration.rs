@@ -1,6 +1,6 @@
 //! One integration: why it has its colour, what failed, its history, its trends, its settings.
 
-use api_types::integrations::{Integration, LastSync};
+use api_types::integrations::{Integration, IntegrationSummary, LastSync};
 use domain::integration::Runner;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::api::{ApiError, Versioned};
 use crate::components::{
     Ago, Bars, ErrorView, Failure, LightTag, Loaded, RetryDialog, Retrying, Settings, Time, Timeline, Trends,
-    use_announcer,
+    left_heading, left_undelivered, use_announcer,
 };
 use crate::format::Intl;
 use crate::live::use_live;
@@ -51,15 +51,11 @@ fn Content(
     let health = Memo::new(move |_| summary.with(|summary| summary.health.clone()));
     let recent = Memo::new(move |_| summary.with(|summary| summary.recent.clone()));
     let next = Memo::new(move |_| health.with(|health| health.next_expected_at));
-    let failing = Memo::new(move |_| {
-        summary.with(|summary| {
-            // A success may have left records behind, where the integration takes that as a warning.
-            let left = |last: &&LastSync| last.status.is_failure() || last.records_failed.unwrap_or(0) > 0;
-            summary.last_sync.as_ref().filter(left).map(|last| last.id)
-        })
-    });
+    let last = Memo::new(move |_| summary.with(Last::of));
+    let heading = RwSignal::new(None::<String>);
     // Records of earlier syncs that are still undelivered, while no current failure shows them.
-    let stuck = Memo::new(move |_| failing.get().is_none() && summary.with(|summary| summary.undelivered.records > 0));
+    let stuck =
+        Memo::new(move |_| heading.with(Option::is_none) && summary.with(|summary| summary.undelivered.records > 0));
     let active = Memo::new(move |_| summary.with(|summary| summary.active_sync_id));
     let can_start = Memo::new(move |_| {
         session.may_act() && summary.with(|summary| summary.runner == Runner::Managed && !summary.paused)
@@ -82,7 +78,7 @@ fn Content(
             {move || can_start.get().then(|| view! { <SyncNow id active reload /> })}
         </div>
         <nav class="local-nav" aria-label=tr!(integration.sections)>
-            {move || failing.get().map(|_| view! { <a href="#failure" rel="external">{tr!(failure.title)}</a> })}
+            {move || heading.get().map(|heading| view! { <a href="#failure" rel="external">{heading}</a> })}
             <a href="#history" rel="external">{tr!(history.title)}</a>
             <a href="#trends" rel="external">{tr!(trends.title)}</a>
             <a href="#settings" rel="external">{tr!(settings.title)}</a>
@@ -106,7 +102,7 @@ fn Content(
                 <p class="subtle small">{tr!(bars.caption)}</p>
             </div>
         </section>
-        {move || failing.get().map(|sync| view! { <Current sync version retrying reload /> })}
+        {move || last.get().map(|last| view! { <Current last heading version retrying reload /> })}
         <RetryDialog retrying changed=reload />
         <section class="section" id="history" aria-labelledby="history-title">
             <h2 id="history-title" class="ds-heading" data-size="xs">{tr!(history.title)}</h2>
@@ -123,23 +119,64 @@ fn Content(
     }
 }
 
-/// The failure that the integration is in now.
+/// The last sync of an integration of which records have not arrived.
+#[derive(Clone, Copy, PartialEq)]
+struct Last {
+    sync: Uuid,
+    /// It has failed, or records of it have; otherwise it may be an earlier one's that have not arrived.
+    failed: bool,
+}
+
+impl Last {
+    fn of(summary: &IntegrationSummary) -> Option<Self> {
+        // A success may have left records behind, where the integration takes that as a warning.
+        let failed = |last: &LastSync| last.status.is_failure() || last.records_failed.unwrap_or(0) > 0;
+        let last = summary.last_sync.as_ref()?;
+        let found = Self { sync: last.id, failed: failed(last) };
+        (found.failed || summary.undelivered.records > 0).then_some(found)
+    }
+}
+
+/// The failure that the integration is in now, or what is yet to arrive of its last sync. Without a `heading` there is
+/// neither.
 #[component]
-fn Current(sync: Uuid, version: RwSignal<u32>, retrying: Retrying, reload: Callback<()>) -> impl IntoView {
+fn Current(
+    last: Last,
+    heading: RwSignal<Option<String>>,
+    version: RwSignal<u32>,
+    retrying: Retrying,
+    reload: Callback<()>,
+) -> impl IntoView {
     let client = use_session().client();
+    let sync = last.sync;
     let remote = Remote::new(move || {
         version.track();
         async move { client.sync(sync).await }
     });
     use_live().reload_on(move |event| event.data.sync_id == Some(sync), move || remote.reload());
+    let tolerated = Memo::new(move |_| remote.with(|sync| sync.status.is_success()).unwrap_or(false));
+    let shown = Memo::new(move |_| heading.with(Option::is_some));
+    Effect::new(move |_| {
+        let left = last.failed || remote.with(left_undelivered).unwrap_or(false);
+        let text = || remote.with(|sync| left_heading(sync, tr!(failure.title))).unwrap_or_else(|| tr!(failure.title));
+        heading.set(left.then(text));
+    });
+    on_cleanup(move || {
+        let _ = heading.try_set(None);
+    });
     view! {
-        <section class="ds-card section failure-card" id="failure" aria-labelledby="failure-title">
-            <div class="title-line">
-                <h2 id="failure-title" class="ds-heading" data-size="xs">{tr!(failure.title)}</h2>
-                <a class="ds-link small" href=Page::Sync(sync).path()>{tr!(failure.open_sync)}</a>
-            </div>
-            <Loaded remote rows=4 let:sync><Failure sync=sync retrying changed=reload /></Loaded>
-        </section>
+        {move || shown.get().then(|| view! {
+            <section class="ds-card section failure-card" class:is-tolerated=move || tolerated.get() id="failure"
+                aria-labelledby="failure-title">
+                <div class="title-line">
+                    <h2 id="failure-title" class="ds-heading" data-size="xs">
+                        {move || heading.get()}
+                    </h2>
+                    <a class="ds-link small" href=Page::Sync(sync).path()>{tr!(failure.open_sync)}</a>
+                </div>
+                <Loaded remote rows=4 let:sync><Failure sync=sync retrying changed=reload /></Loaded>
+            </section>
+        })}
     }
 }
 

@@ -3,9 +3,8 @@
 use api_types::integrations::IntegrationSummary;
 use api_types::sync_logs::Sync;
 use domain::asking::AWAITING_POSTING;
-use domain::posting::is_awaiting;
 use domain::record::RecordOutcome;
-use domain::sync_log::SyncWarning;
+use domain::sync_log::{RECORDS_NOT_ARRIVED, SyncWarning};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos_router::hooks::use_location;
@@ -14,7 +13,7 @@ use uuid::Uuid;
 use crate::api::{ApiError, Query};
 use crate::components::{
     ErrorView, Failure, Icon, Loaded, RecordDetail, ResolveDialog, Resolving, RetryDialog, Retrying, StatusTag, Time,
-    attempt_table, fact, icon,
+    attempt_table, fact, icon, left_heading, left_undelivered, only_awaits,
 };
 use crate::live::use_live;
 use crate::page::Page;
@@ -50,11 +49,7 @@ fn Content(remote: Remote<Sync>, #[prop(into)] sync: Signal<Sync>) -> impl IntoV
         sync.with(|sync| (sync.attempt, sync.status));
         async move { client.attempts(id).await }
     });
-    let failed = Memo::new(move |_| {
-        sync.with(|sync| sync.status.is_failure() || (sync.status.is_success() && sync.records_failed.unwrap_or(0) > 0))
-    });
-    // Nothing has failed of it, and not all has arrived.
-    let awaiting = Memo::new(move |_| !failed.get() && sync.with(|sync| is_awaiting(sync.status, &sync.warnings)));
+    let undelivered = Memo::new(move |_| sync.with(left_undelivered));
     let status = Memo::new(move |_| sync.with(|sync| sync.status));
     let progress = Memo::new(move |_| sync.with(|sync| sync.progress.clone().filter(|_| sync.status.is_active())));
     let changed = Callback::new(move |()| remote.reload());
@@ -83,10 +78,11 @@ fn Content(remote: Remote<Sync>, #[prop(into)] sync: Signal<Sync>) -> impl IntoV
             }
         })}
         {move || sync.with(facts)}
-        {move || (failed.get() || awaiting.get()).then(|| view! {
-            <section class="ds-card section failure-card" aria-labelledby="failure-title">
+        {move || undelivered.get().then(|| view! {
+            <section class="ds-card section failure-card" class:is-tolerated=move || sync.with(|sync| sync.status.is_success())
+                aria-labelledby="failure-title">
                 <h2 id="failure-title" class="ds-heading" data-size="xs">
-                    {move || if awaiting.get() { tr!(sync.awaiting) } else { tr!(sync.failure) }}
+                    {move || sync.with(|sync| left_heading(sync, tr!(sync.failure)))}
                 </h2>
                 <Failure sync retrying changed />
             </section>
@@ -108,8 +104,12 @@ fn Content(remote: Remote<Sync>, #[prop(into)] sync: Signal<Sync>) -> impl IntoV
 
 fn facts(sync: &Sync) -> impl IntoView + use<> {
     let number = |count: Option<i32>| count.map_or_else(|| "–".to_owned(), |count| format::number(count.into()));
-    // What awaits its posting has a section of its own.
-    let told = |warning: &&SyncWarning| !(warning.code == AWAITING_POSTING && is_awaiting(sync.status, &sync.warnings));
+    // What has not arrived has a section of its own.
+    let told = |warning: &&SyncWarning| match warning.code.as_str() {
+        AWAITING_POSTING => !only_awaits(sync),
+        RECORDS_NOT_ARRIVED => !left_undelivered(sync),
+        _ => true,
+    };
     let warnings: Vec<_> = sync
         .warnings
         .iter()

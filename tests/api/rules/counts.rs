@@ -1,7 +1,7 @@
 //! What counts say: warnings, partial failures, and the light they give.
 
 use serde_json::{Value, json};
-use tests::client::id;
+use tests::client::{id, items};
 use tests::organization::merge;
 use uuid::Uuid;
 
@@ -77,9 +77,13 @@ async fn a_tolerated_record_of_unknown_fate_is_a_warning_and_a_yellow_light() {
     scene.append(sync, 0, &records).await.expect(200);
     let end = json!({ "attempt": 0 });
     let ended = scene.machine.post(&format!("/sync-logs/{sync}/succeed")).json(&end).send().await.expect(200);
-    assert_has(&ended, &json!({ "status": "success", "error_code": null, "records_failed": 0 }));
+    assert_has(&ended, &json!({ "status": "success", "error_code": null, "records_failed": 0, "retryable": true }));
     assert_eq!(ended["warnings"][0]["code"], "RECORDS_NOT_ARRIVED", "{ended}");
     assert_eq!(light(&scene).await, "yellow");
+    for (wanted, found) in [(true, vec![ended["id"].clone()]), (false, vec![])] {
+        let listed = scene.admin.get(&format!("/sync-logs?retryable={wanted}")).send().await.expect(200);
+        assert_eq!(items(&listed).iter().map(|sync| sync["id"].clone()).collect::<Vec<_>>(), found);
+    }
 }
 
 #[tokio::test]

@@ -5,33 +5,43 @@ import type { Api, Integration, Sync } from "../support/api.ts";
 import { Forgetful } from "../support/forgetful.ts";
 import { expect, test } from "../support/test.ts";
 
-/** A sync of one claim that the system has booked without saying so. */
-async function lost(api: Api, system: Forgetful, settings: object): Promise<{ integration: Integration; sync: Sync }> {
+/** How the system is asked for a claim. */
+const lookUp = (system: Forgetful) => ({
+  url: `${system.address}/claims?record={source_record_id}`,
+  found_pointer: "/items/0",
+  record_pointer: "/items/0/record_id",
+  reference_pointer: "/items/0/reference",
+});
+
+/** A sync, of one claim unless told otherwise, of which the system has taken one without saying so. */
+async function lost(
+  api: Api,
+  system: Forgetful,
+  settings: object,
+  { claims = 1, ...more }: { claims?: number; partial_failure?: "warning" } = {},
+): Promise<{ integration: Integration; sync: Sync }> {
   const integration: Integration = await api.post("/integrations", {
     name: `Books ${randomUUID().slice(0, 8)}`,
     connector_type: "generic_http",
     sync_type: "accounting_push",
     runner: "managed",
     settings: { url: `${system.address}/claims`, ...settings },
+    ...more,
   });
-  const id = randomUUID();
-  const path = `/integrations/${integration.id}/records/expense_claims/${id}`;
-  await api.call("PUT", path, { payload: { id, amount: "1250.00" }, label: "Claim 77" });
+  for (let number = 77; number < 77 + claims; number += 1) {
+    const id = randomUUID();
+    const path = `/integrations/${integration.id}/records/expense_claims/${id}`;
+    await api.call("PUT", path, { payload: { id, amount: "1250.00" }, label: `Claim ${number}` });
+  }
   const started: Sync = await api.post(`/integrations/${integration.id}/syncs`);
-  await expect.poll(async () => (await api.sync(started.id)).status).toBe("failed");
+  await expect.poll(async () => (await api.sync(started.id)).status).toMatch(/^(success|failed)$/);
   return { integration, sync: started };
 }
 
 test("a record that the external system is asked for and has is not sent again", async ({ signedIn: page, api }) => {
   const system = await Forgetful.start();
   try {
-    const look_up = {
-      url: `${system.address}/claims?record={source_record_id}`,
-      found_pointer: "/items/0",
-      record_pointer: "/items/0/record_id",
-      reference_pointer: "/items/0/reference",
-    };
-    const { integration, sync } = await lost(api, system, { look_up });
+    const { integration, sync } = await lost(api, system, { look_up: lookUp(system) });
     await page.goto(`/integrations/${integration.id}`);
     await expect(page.getByTestId("light")).toHaveText("Failing");
     await page.getByRole("button", { name: "Retry failed records" }).click();
@@ -105,6 +115,31 @@ test("what a person has looked up in vain is sent again", async ({ signedIn: pag
     await expect(retry.getByTestId("retry-result")).toContainText("The retry succeeded.");
     const [delivered] = await api.records(sync.id, "succeeded");
     expect(system.booked.map((one) => one.record_id)).toEqual([delivered!.source_record_id]);
+  } finally {
+    await system.close();
+  }
+});
+
+test("what is taken as a warning is retried from the yellow integration", async ({ signedIn: page, api }) => {
+  const system = await Forgetful.start("the first answer");
+  try {
+    const settings = { look_up: lookUp(system) };
+    const { integration, sync } = await lost(api, system, settings, { claims: 2, partial_failure: "warning" });
+    expect((await api.sync(sync.id)).status).toBe("success");
+    await page.goto(`/integrations/${integration.id}`);
+    const light = page.getByTestId("light");
+    await expect(light).toHaveText("Warning");
+    const left = page.getByRole("region", { name: "Not delivered" });
+    await expect(left).toContainText("1 record: not known whether it arrived");
+    await left.getByRole("button", { name: "Retry failed records" }).click();
+    const dialog = page.getByRole("dialog", { name: "Retry failed records" });
+    await dialog.getByRole("button", { name: "Ask for 1 record" }).click();
+    await expect(dialog.getByTestId("retry-result")).toContainText("The retry succeeded.");
+    await dialog.getByTestId("retry-progress").getByRole("button", { name: "Close" }).click();
+    await expect(light).toHaveText("Healthy");
+    await expect(left).toBeHidden();
+    const delivered = (await api.records(sync.id, "succeeded")).map((one) => one.source_record_id);
+    expect(system.booked.map((one) => one.record_id).sort(), "each once").toEqual(delivered.sort());
   } finally {
     await system.close();
   }

@@ -1,5 +1,5 @@
 // A bookkeeping system that books what it gets and loses the answer, as a gateway does that gives up on it; or that loses
-// the first request before anything is booked, and takes the others.
+// the first request before anything is booked, or the first answer alone, and takes the others.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
@@ -9,7 +9,7 @@ export interface Booking {
 }
 
 /** What it loses. */
-type Lost = "answers" | "the first request";
+type Lost = "answers" | "the first request" | "the first answer";
 
 export class Forgetful {
   #server: Server;
@@ -50,7 +50,7 @@ export class Forgetful {
       const { id } = JSON.parse(Buffer.concat(chunks).toString()) as { id: string };
       const reference = `V-${this.booked.length + 1}`;
       this.booked.push({ record_id: id, reference });
-      if (this.#loses === "the first request") {
+      if (this.#loses !== "answers" && !(this.#loses === "the first answer" && this.#requests === 1)) {
         outgoing.writeHead(201, { "content-type": "application/json" }).end(JSON.stringify({ reference }));
         return;
       }

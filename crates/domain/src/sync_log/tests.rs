@@ -81,3 +81,19 @@ proptest! {
         prop_assert!(whole <= moment && moment - whole < Duration::milliseconds(1));
     }
 }
+
+#[test]
+fn a_success_leaves_records_behind_that_failed_or_that_it_remarks_on() {
+    let remark = |code: &str| SyncWarning { code: code.to_owned(), message: String::new(), pointer: None };
+    for status in SyncStatus::ALL {
+        for failed in [None, Some(0), Some(1)] {
+            for code in ["AWAITING_POSTING", "RECORDS_NOT_ARRIVED", "RECORD_WARNINGS"] {
+                let expected = status.is_success() && (failed == Some(1) || code != "RECORD_WARNINGS");
+                let found = left_records_behind(*status, failed, &[remark("zero_records"), remark(code)]);
+                assert_eq!(found, expected, "{status} {failed:?} {code}");
+            }
+        }
+        assert_eq!(left_records_behind(*status, Some(2), &[]), status.is_success());
+        assert!(!left_records_behind(*status, None, &[]));
+    }
+}

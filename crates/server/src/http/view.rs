@@ -10,9 +10,8 @@ use domain::error_group::{classify, fingerprint_among};
 use domain::health::{HealthFacts, judge};
 use domain::integration::record_url;
 use domain::lineage::LineageJob;
-use domain::posting::is_awaiting;
 use domain::record::RecordError;
-use domain::sync_log::MAX_RETRIES;
+use domain::sync_log::{MAX_RETRIES, left_records_behind};
 use store::integrations::IntegrationConfig;
 use store::record_outcomes::OutcomeRow;
 use store::source_records::SourceRecord;
@@ -24,8 +23,7 @@ use crate::archive::read::Found;
 
 /// A sync. `metadata` is shown only if `debug` says so.
 pub fn sync(sync: &SyncLog, debug: bool, running: Option<&SyncAttempt>) -> Sync {
-    let undelivered =
-        sync.status.is_failure() || sync.records_failed.unwrap_or(0) > 0 || is_awaiting(sync.status, &sync.warnings);
+    let undelivered = sync.status.is_failure() || left_records_behind(sync.status, sync.records_failed, &sync.warnings);
     Sync {
         id: sync.id,
         integration_config_id: sync.integration_config_id,
@@ -54,7 +52,7 @@ pub fn sync(sync: &SyncLog, debug: bool, running: Option<&SyncAttempt>) -> Sync 
         backfill: sync.backfill,
         client_run_id: sync.client_run_id.clone(),
         attempt: sync.retry_count,
-        retryable: sync.status.is_terminal() && undelivered && sync.retry_count < MAX_RETRIES,
+        retryable: undelivered && sync.retry_count < MAX_RETRIES,
         next_retry_at: None,
         archived: false,
         progress: running

@@ -1,9 +1,8 @@
 //! Lists of syncs: every filter, newest first, by keyset.
 
 use chrono::{DateTime, Utc};
-use domain::asking::AWAITING_POSTING;
 use domain::integration::{ConnectorType, SyncType};
-use domain::sync_log::{MAX_RETRIES, SyncStatus, TriggeredBy};
+use domain::sync_log::{LEFT_BEHIND, MAX_RETRIES, SyncStatus, TriggeredBy};
 use serde_json::Value;
 use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
@@ -250,12 +249,13 @@ impl SyncFilter {
             query.push(" AND started_at < ").push_bind(to);
         }
         if let Some(retryable) = self.retryable {
+            let [awaiting, not_arrived] = LEFT_BEHIND.map(|code| format!("warnings @> '[{{\"code\": \"{code}\"}}]'"));
             // The words of the partial index.
             query.push(" AND (retry_count < ").push(MAX_RETRIES);
             query.push(format_args!(
                 " AND (status IN ('failed', 'retried_failed')
                   OR (status IN ('success', 'retried_success')
-                      AND (records_failed > 0 OR warnings @> '[{{\"code\": \"{AWAITING_POSTING}\"}}]'))))"
+                      AND (records_failed > 0 OR {awaiting} OR {not_arrived}))))"
             ));
             query.push(if retryable { "" } else { " IS NOT TRUE" });
         }

@@ -4,15 +4,13 @@ use domain::asking::AWAITING_POSTING;
 use domain::posting::{Awaiting, Verdict, verdict};
 use domain::record::OutcomeCounts;
 use domain::sync_log::draft::{Completion, ValidCompletion, count_warnings};
-use domain::sync_log::{Failure, SyncWarning};
+use domain::sync_log::{Failure, RECORDS_NOT_ARRIVED, SyncWarning};
 use store::integrations::IntegrationConfig;
 
 use crate::ledger::message;
 
 /// Warning code of records that were delivered although the external system complained.
 const RECORD_WARNINGS: &str = "RECORD_WARNINGS";
-/// Warning code of records that have not arrived, or of which nobody knows, where that is no failure.
-const RECORDS_NOT_ARRIVED: &str = "RECORDS_NOT_ARRIVED";
 
 /// What an ended attempt makes of its sync.
 pub(in crate::ledger) struct Judged {
