@@ -4,11 +4,13 @@
 //! are those of RFC 9457 and 7807, JSON:API, OData and Dataverse, GraphQL (Xledger), Laravel, Django REST framework
 //! with and without standardized errors, ASP.NET, `FastAPI`, Prism, Spring, Tripletex, Rails, Stripe, Google, `PayPal`,
 //! Visma and OAuth; whatever else has lists of complaints with a message and a field is read the same way. Values that
-//! echo what was sent (`input`, `rejectedValue`) are never taken over. Depth, length and number are bounded.
+//! echo what was sent (`input`, `rejectedValue`, what GraphQL and Jackson quote) are never taken over. Depth, length and
+//! number are bounded.
 
 mod container;
 mod field;
 mod item;
+mod jackson;
 mod path;
 mod text;
 

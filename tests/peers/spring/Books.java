@@ -1,28 +1,28 @@
-// The bookkeeping API on Spring, as far as it refuses, for capture.mjs: `java -cp JARS Books.java`.
+// The bookkeeping API on Spring Boot, as far as it refuses, for capture.mjs: `java -cp JARS Books.java`.
 //
 // POST /claims         one expense claim
 // POST /claims/batch   {"items": [claim, …]}
+// POST /plain/claims   one expense claim, by Spring and its server without Spring Boot
 //
-// Binding, validation and the complaints in `errors` are the framework's, and so is how they are written. What is
-// around them is what Spring Boot's DefaultErrorAttributes puts there (less the time), written again: no package has
-// Spring Boot. What can't be bound at all gets the page that the framework and its server have for it. Members and
-// complaints are sorted: by themselves they come in another order each time.
+// Binding, validation and the bodies are the frameworks': BasicErrorController and DefaultErrorAttributes are Spring
+// Boot's, put together here as its autoconfiguration does. Members and complaints are sorted, and the time is always the
+// same: by themselves they are others each time.
 
 import com.fasterxml.jackson.databind.MapperFeature;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
+import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.annotation.JsonNaming;
 import java.io.File;
 import java.math.BigDecimal;
 import java.nio.file.Files;
 import java.util.Comparator;
-import java.util.LinkedHashMap;
+import java.util.Date;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.logging.Level;
 import java.util.logging.Logger;
-import javax.servlet.http.HttpServletRequest;
 import javax.validation.Valid;
 import javax.validation.constraints.DecimalMin;
 import javax.validation.constraints.NotNull;
@@ -30,27 +30,26 @@ import javax.validation.constraints.Pattern;
 import javax.validation.constraints.Size;
 import org.apache.catalina.Context;
 import org.apache.catalina.startup.Tomcat;
+import org.apache.tomcat.util.descriptor.web.ErrorPage;
 import org.springframework.beans.MutablePropertyValues;
-import org.springframework.http.HttpStatus;
+import org.springframework.boot.autoconfigure.web.ErrorProperties;
+import org.springframework.boot.autoconfigure.web.servlet.error.BasicErrorController;
+import org.springframework.boot.web.servlet.error.DefaultErrorAttributes;
 import org.springframework.http.converter.json.Jackson2ObjectMapperBuilder;
 import org.springframework.http.converter.json.MappingJackson2HttpMessageConverter;
 import org.springframework.util.FileSystemUtils;
-import org.springframework.validation.BindingResult;
 import org.springframework.validation.Errors;
 import org.springframework.validation.Validator;
 import org.springframework.validation.beanvalidation.LocalValidatorFactoryBean;
-import org.springframework.web.bind.MethodArgumentNotValidException;
 import org.springframework.web.bind.WebDataBinder;
-import org.springframework.web.bind.annotation.ExceptionHandler;
 import org.springframework.web.bind.annotation.InitBinder;
 import org.springframework.web.bind.annotation.PostMapping;
 import org.springframework.web.bind.annotation.RequestBody;
-import org.springframework.web.bind.annotation.ResponseStatus;
 import org.springframework.web.bind.annotation.RestController;
 import org.springframework.web.bind.support.ConfigurableWebBindingInitializer;
+import org.springframework.web.context.request.WebRequest;
 import org.springframework.web.context.support.StaticWebApplicationContext;
 import org.springframework.web.servlet.DispatcherServlet;
-import org.springframework.web.servlet.mvc.method.annotation.ExceptionHandlerExceptionResolver;
 import org.springframework.web.servlet.mvc.method.annotation.RequestMappingHandlerAdapter;
 import org.springframework.web.servlet.mvc.method.annotation.RequestMappingHandlerMapping;
 import org.springframework.web.servlet.mvc.support.DefaultHandlerExceptionResolver;
@@ -159,31 +158,30 @@ public class Books {
 
         @PostMapping("/claims/batch")
         public void batch(@RequestBody @Valid Batch batch) {}
+    }
 
-        @ExceptionHandler
-        @ResponseStatus(HttpStatus.BAD_REQUEST)
-        public Map<String, Object> attributes(MethodArgumentNotValidException refused, HttpServletRequest request) {
-            BindingResult result = refused.getBindingResult();
-            Map<String, Object> attributes = new LinkedHashMap<>();
-            attributes.put("status", HttpStatus.BAD_REQUEST.value());
-            attributes.put("error", HttpStatus.BAD_REQUEST.getReasonPhrase());
-            attributes.put("message", "Validation failed for object='" + result.getObjectName() + "'. Error count: "
-                    + result.getErrorCount());
+    /** The same of the same each time. */
+    static class Attributes extends DefaultErrorAttributes {
+        @Override
+        public Map<String, Object> getErrorAttributes(WebRequest request, boolean withTrace) {
+            Map<String, Object> attributes = super.getErrorAttributes(request, withTrace);
+            attributes.put("timestamp", new Date(0));
             Comparator<Object> order = Comparator.comparing(Object::toString);
-            attributes.put("errors", result.getAllErrors().stream().sorted(order).toList());
-            attributes.put("path", request.getRequestURI());
+            attributes.computeIfPresent("errors", (name, errors) -> ((List<?>) errors).stream().sorted(order).toList());
             return attributes;
         }
     }
 
-    public static void main(String[] arguments) throws Exception {
-        Logger.getLogger("").setLevel(Level.SEVERE);
+    /** What answers at `path` of a server, with Spring Boot or without. */
+    static void serve(Tomcat tomcat, String path, boolean boot) {
         LocalValidatorFactoryBean validator = new LocalValidatorFactoryBean();
         validator.afterPropertiesSet();
         ConfigurableWebBindingInitializer binding = new ConfigurableWebBindingInitializer();
         binding.setValidator(validator);
         Jackson2ObjectMapperBuilder builder = Jackson2ObjectMapperBuilder.json();
-        ObjectMapper mapper = builder.featuresToEnable(MapperFeature.SORT_PROPERTIES_ALPHABETICALLY).build();
+        ObjectMapper mapper = builder.featuresToEnable(MapperFeature.SORT_PROPERTIES_ALPHABETICALLY)
+                .featuresToDisable(SerializationFeature.WRITE_DATES_AS_TIMESTAMPS)
+                .build();
         List<?> converters = List.of(new MappingJackson2HttpMessageConverter(mapper));
         MutablePropertyValues json = new MutablePropertyValues().add("messageConverters", converters);
 
@@ -192,9 +190,23 @@ public class Books {
         context.registerSingleton("mapping", RequestMappingHandlerMapping.class);
         MutablePropertyValues adapter = new MutablePropertyValues(json).add("webBindingInitializer", binding);
         context.registerSingleton("adapter", RequestMappingHandlerAdapter.class, adapter);
-        context.registerSingleton("handled", ExceptionHandlerExceptionResolver.class, json);
         context.registerSingleton("unhandled", DefaultHandlerExceptionResolver.class);
+        Context application = tomcat.addContext(path, tomcat.getServer().getCatalinaBase().getPath());
+        if (boot) {
+            Attributes attributes = new Attributes();
+            context.getBeanFactory().registerSingleton("attributes", attributes);
+            BasicErrorController errors = new BasicErrorController(attributes, new ErrorProperties());
+            context.getBeanFactory().registerSingleton("errors", errors);
+            ErrorPage page = new ErrorPage();
+            page.setLocation("/error");
+            application.addErrorPage(page);
+        }
+        Tomcat.addServlet(application, "spring", new DispatcherServlet(context));
+        application.addServletMappingDecoded("/", "spring");
+    }
 
+    public static void main(String[] arguments) throws Exception {
+        Logger.getLogger("").setLevel(Level.SEVERE);
         File folder = Files.createTempDirectory("spring-books").toFile();
         Runtime.getRuntime().addShutdownHook(new Thread(() -> FileSystemUtils.deleteRecursively(folder)));
         Tomcat tomcat = new Tomcat();
@@ -202,9 +214,8 @@ public class Books {
         tomcat.setBaseDir(folder.getPath());
         tomcat.setPort(0);
         tomcat.getConnector().setProperty("address", "127.0.0.1");
-        Context application = tomcat.addContext("", folder.getPath());
-        Tomcat.addServlet(application, "spring", new DispatcherServlet(context));
-        application.addServletMappingDecoded("/", "spring");
+        serve(tomcat, "", true);
+        serve(tomcat, "/plain", false);
         tomcat.start();
         System.out.println("ready http://127.0.0.1:" + tomcat.getConnector().getLocalPort());
         tomcat.getServer().await();

@@ -10,6 +10,9 @@ const WRAPPERS: &[&str] =
 /// Parts of a request that are not its body.
 const ELSEWHERE: &[&str] = &["query", "path", "header", "headers", "cookie"];
 
+/// Others of its kind that are looked at for the spelling of a member that one lacks.
+const MAX_BESIDE: usize = 20;
+
 /// What was sent in one request.
 #[derive(Clone, Debug)]
 pub struct SentBody<'a> {
@@ -32,14 +35,15 @@ pub struct Located {
 /// Finds the record and the field a path means.
 pub fn locate(path: &[Segment], sent: &SentBody<'_>) -> Located {
     let Some(member) = sent.batch else {
-        return Located { record: Some(0), pointer: sent.payloads.first().and_then(|payload| within(path, payload)) };
+        let only = sent.payloads.first();
+        return Located { record: Some(0), pointer: only.and_then(|payload| within(path, payload, sent)) };
     };
     let mut rest = path;
     while let Some((first, after)) = rest.split_first() {
         match first {
             Segment::Index(index) => {
                 if let Some(payload) = sent.payloads.get(*index) {
-                    return Located { record: Some(*index), pointer: within(after, payload) };
+                    return Located { record: Some(*index), pointer: within(after, payload, sent) };
                 }
                 break;
             }
@@ -50,13 +54,35 @@ pub fn locate(path: &[Segment], sent: &SentBody<'_>) -> Located {
         }
     }
     match sent.payloads.as_slice() {
-        [only] => Located { record: Some(0), pointer: within(path, only) },
+        [only] => Located { record: Some(0), pointer: within(path, only, sent) },
         _ => Located { record: None, pointer: None },
     }
 }
 
-/// The pointer into one payload, with wrappers taken off and names mapped onto the payload's own.
-fn within(path: &[Segment], payload: &Value) -> Option<String> {
+/// What stands beside an object: others of its kind, by which a member that it lacks is spelled.
+#[derive(Clone, Copy)]
+enum Beside<'a> {
+    /// Records of the request.
+    Records(&'a [&'a Value]),
+    /// Elements of an array.
+    Elements(&'a [Value]),
+    /// Nothing.
+    Nothing,
+}
+
+impl<'a> Beside<'a> {
+    /// The first spelling of a name.
+    fn spelling(self, name: &str) -> Option<&'a str> {
+        match self {
+            Self::Records(records) => records.iter().take(MAX_BESIDE).find_map(|record| own_name(record, name)),
+            Self::Elements(elements) => elements.iter().take(MAX_BESIDE).find_map(|element| own_name(element, name)),
+            Self::Nothing => None,
+        }
+    }
+}
+
+/// The pointer into one payload, with wrappers taken off and names mapped onto the payload's own, or those of the others.
+fn within(path: &[Segment], payload: &Value, sent: &SentBody<'_>) -> Option<String> {
     let mut rest = path;
     loop {
         match rest.split_first() {
@@ -76,16 +102,25 @@ fn within(path: &[Segment], payload: &Value) -> Option<String> {
     }
     let mut pointer = String::new();
     let mut here = Some(payload);
+    let mut beside = Beside::Records(&sent.payloads);
     for segment in rest.iter().take(MAX_SEGMENTS) {
         if let (Segment::Key(_), Some(Value::Array(entries))) = (segment, here) {
             // Rails leaves out which element it means, where nobody asked for it: the only one, or else just the list.
             let [only @ Value::Object(_)] = entries.as_slice() else { break };
             pointer.push_str("/0");
             here = Some(only);
+            beside = Beside::Nothing;
         }
         let step = match segment {
             Segment::Index(index) => index.to_string(),
-            Segment::Key(name) => here.and_then(|here| own_name(here, name)).unwrap_or(name).to_owned(),
+            Segment::Key(name) => {
+                let own = here.and_then(|here| own_name(here, name)).or_else(|| beside.spelling(name));
+                own.unwrap_or(name).to_owned()
+            }
+        };
+        beside = match here {
+            Some(Value::Array(entries)) => Beside::Elements(entries),
+            _ => Beside::Nothing,
         };
         here = match here {
             Some(Value::Array(entries)) => step.parse::<usize>().ok().and_then(|index| entries.get(index)),
@@ -168,6 +203,24 @@ mod tests {
         ];
         for (sent, pointer) in cases {
             assert_eq!(single("lines.account", &sent).as_deref(), Some(pointer), "{sent}");
+        }
+    }
+
+    #[test]
+    fn a_member_that_is_missing_is_spelled_as_beside_it() {
+        let (one, two) =
+            (json!({ "lines": [{ "text": "a" }, { "unit_price": 1 }, null] }), json!({ "cost_center": "1" }));
+        let sent = SentBody { payloads: vec![&one, &two], batch: Some(Some("items")) };
+        let cases = [
+            ("Items[0].CostCenter", "/cost_center"),
+            ("Items[0].Lines[0].UnitPrice", "/lines/0/unit_price"),
+            ("Items[0].Lines[2].UnitPrice", "/lines/2/unit_price"),
+            ("Items[0].Lines[0].CostCenter", "/lines/0/CostCenter"),
+            ("Items[1].Lines[0].UnitPrice", "/lines/0/UnitPrice"),
+            ("Items[1].Period", "/Period"),
+        ];
+        for (path, pointer) in cases {
+            assert_eq!(locate(&from_text(path), &sent).pointer.as_deref(), Some(pointer), "{path}");
         }
     }
 

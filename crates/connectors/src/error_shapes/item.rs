@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{MAX_CODE, MAX_HINTS, MAX_MESSAGE, MAX_NAME, MAX_SEGMENTS, ParsedError, Segment, clean, path};
+use super::{MAX_CODE, MAX_HINTS, MAX_MESSAGE, MAX_NAME, MAX_SEGMENTS, ParsedError, Segment, clean, jackson, path};
 
 /// Members that hold the words, the most telling first.
 const MESSAGE: &[&str] = &[
@@ -73,16 +73,17 @@ pub(super) enum Place {
 /// Reads one complaint; `None` if the object has no words.
 pub(super) fn read(object: &Map<String, Value>, place: Place) -> Option<ParsedError> {
     let said = MESSAGE.iter().find_map(|name| text(member(object, name)?))?;
-    let message = without_echo(&said);
+    let message = jackson::without_echo(&said).unwrap_or_else(|| without_echo(&said));
     let extensions = member(object, "extensions").and_then(Value::as_object);
-    let (field_name, mut place_named) = field(object, extensions, place);
-    let mut field_name = field_name;
-    if place_named.is_empty()
-        && field_name.is_none()
-        && let Some(named) = field_in_message(&message)
-    {
-        place_named = path::from_text(&named);
-        field_name = Some(named);
+    let (mut field_name, mut place_named) = field(object, extensions, place);
+    if place_named.is_empty() && field_name.is_none() {
+        if let Some(chain) = jackson::place(&said) {
+            field_name = Some(path::to_text(&chain));
+            place_named = chain;
+        } else if let Some(named) = field_in_message(&message) {
+            place_named = path::from_text(&named);
+            field_name = Some(named);
+        }
     }
     if !place_named.is_empty()
         && place_named.len() < MAX_SEGMENTS

@@ -5,15 +5,27 @@ use serde_json::json;
 
 use super::*;
 
-/// The fixtures that are taken from a real framework, by `tests/peers/capture.mjs`. Of Spring, the complaints are: what
-/// Spring Boot puts around them is written after its documentation.
-const CAPTURED: [(&str, &[&str]); 12] = [
+/// The fixtures that are taken from a real framework, by `tests/peers/capture.mjs`.
+const CAPTURED: [(&str, &[&str]); 14] = [
+    (
+        "ASP.NET Core",
+        &[
+            "aspnet",
+            "aspnet_array",
+            "aspnet_batch",
+            "aspnet_conversion",
+            "aspnet_conversion_batch",
+            "aspnet_forbidden",
+            "aspnet_whole",
+        ],
+    ),
     ("Django REST framework", &["drf_array", "drf_batch", "drf_non_field", "drf_single"]),
     ("FastAPI", &["fastapi_array", "fastapi_batch", "fastapi_http_exception", "fastapi_not_found", "fastapi_single"]),
     ("Laravel", &["laravel", "laravel_array", "laravel_batch", "laravel_forbidden"]),
     ("Prism", &["prism", "prism_array", "prism_batch"]),
     ("Rails", &["rails", "rails_bad_request", "rails_base", "rails_batch", "rails_scaffold"]),
-    ("Spring", &["spring", "spring_batch", "spring_global", "spring_page"]),
+    ("Spring", &["spring_page"]),
+    ("Spring Boot", &["spring", "spring_batch", "spring_global", "spring_unreadable", "spring_unreadable_batch"]),
     ("djangorestframework-jsonapi", &["jsonapi", "jsonapi_non_field"]),
     (
         "drf-standardized-errors",
@@ -25,13 +37,11 @@ const CAPTURED: [(&str, &[&str]); 12] = [
     ("oidc-provider", &["oidc_secret"]),
 ];
 
-/// Those that are written after documentation, by whose shape they have: of the two frameworks that are on neither npm
-/// nor `PyPI` nor among Debian's packages (ASP.NET, of which npm and `PyPI` have the runtime without the framework, and
-/// Debian what Mono took over before it wrote errors like these; Spring Boot, of which Debian has only Spring itself),
-/// of systems that only their vendors run, of standards beyond what the frameworks above make of them, of what stands
-/// in between.
+/// Those that are written after documentation, by whose shape they have: of other versions of frameworks than could be
+/// run (ASP.NET before it was called Core; Spring Boot since 2.3, which leaves messages out), of systems that only
+/// their vendors run, of standards beyond what the frameworks above make of them, of what stands in between.
 const WRITTEN: [(&str, &[&str]); 16] = [
-    ("ASP.NET", &["aspnet", "aspnet_batch", "aspnet_model_state"]),
+    ("ASP.NET", &["aspnet_model_state"]),
     (
         "Dataverse",
         &[
@@ -149,6 +159,7 @@ fn echoes_of_what_was_sent_are_not_kept() {
         json!({ "detail": [{ "type": "x", "loc": ["body", "a"], "msg": "bad", "input": "S3CRET", "ctx": { "v": "S3CRET" } }] }),
         json!({ "errors": [{ "field": "a", "defaultMessage": "bad", "rejectedValue": "S3CRET" }] }),
         json!({ "details": [{ "field": "/a", "value": "S3CRET", "issue": "BAD", "description": "bad" }] }),
+        json!({ "status": 400, "message": "JSON parse error: Unrecognized token 'S3CRET': was expecting JSON" }),
         json!({ "errors": [{ "message": "Variable \"$i\" got invalid value \"S3CRET\"; Expected Int." }] }),
     ];
     for body in bodies {
