@@ -1,6 +1,8 @@
 //! One integration: why it has its colour, what failed, its history, its trends, its settings.
 
 use api_types::integrations::{Integration, IntegrationSummary, LastSync};
+use api_types::sync_logs::Sync;
+use domain::health::{Reason, ReasonCode};
 use domain::integration::Runner;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -51,7 +53,10 @@ fn Content(
     let health = Memo::new(move |_| summary.with(|summary| summary.health.clone()));
     let recent = Memo::new(move |_| summary.with(|summary| summary.recent.clone()));
     let next = Memo::new(move |_| health.with(|health| health.next_expected_at));
-    let last = Memo::new(move |_| summary.with(Last::of));
+    let last = Memo::new(move |_| {
+        summary.with(|summary| summary.last_sync.as_ref().filter(|_| has_left(summary)).map(|last| last.id))
+    });
+    let failed = Memo::new(move |_| summary.with(last_failed));
     let heading = RwSignal::new(None::<String>);
     // Records of earlier syncs that are still undelivered, while no current failure shows them.
     let stuck =
@@ -102,7 +107,7 @@ fn Content(
                 <p class="subtle small">{tr!(bars.caption)}</p>
             </div>
         </section>
-        {move || last.get().map(|last| view! { <Current last heading version retrying reload /> })}
+        {move || last.get().map(|sync| view! { <Current sync failed heading version retrying reload /> })}
         <RetryDialog retrying changed=reload />
         <section class="section" id="history" aria-labelledby="history-title">
             <h2 id="history-title" class="ds-heading" data-size="xs">{tr!(history.title)}</h2>
@@ -119,47 +124,56 @@ fn Content(
     }
 }
 
-/// The last sync of an integration of which records have not arrived.
-#[derive(Clone, Copy, PartialEq)]
-struct Last {
-    sync: Uuid,
-    /// It has failed, or records of it have; otherwise it may be an earlier one's that have not arrived.
-    failed: bool,
+/// Whether an integration's last sync has failed, or records of it have: a success may have left records behind, where the
+/// integration takes that as a warning.
+fn last_failed(summary: &IntegrationSummary) -> bool {
+    let failed = |last: &LastSync| last.status.is_failure() || last.records_failed.unwrap_or(0) > 0;
+    summary.last_sync.as_ref().is_some_and(failed)
 }
 
-impl Last {
-    fn of(summary: &IntegrationSummary) -> Option<Self> {
-        // A success may have left records behind, where the integration takes that as a warning.
-        let failed = |last: &LastSync| last.status.is_failure() || last.records_failed.unwrap_or(0) > 0;
-        let last = summary.last_sync.as_ref()?;
-        let found = Self { sync: last.id, failed: failed(last) };
-        (found.failed || summary.undelivered.records > 0).then_some(found)
-    }
+/// Whether records of an integration are left, be it of its last sync or of earlier ones.
+fn has_left(summary: &IntegrationSummary) -> bool {
+    let warned = |reason: &Reason| reason.code == ReasonCode::LastSyncWarnings;
+    last_failed(summary) || summary.undelivered.records > 0 || summary.health.reasons.iter().any(warned)
 }
 
 /// The failure that the integration is in now, or what is yet to arrive of its last sync. Without a `heading` there is
 /// neither.
 #[component]
 fn Current(
-    last: Last,
+    /// The last sync.
+    sync: Uuid,
+    /// Whether it is known to have failed.
+    failed: Memo<bool>,
     heading: RwSignal<Option<String>>,
     version: RwSignal<u32>,
     retrying: Retrying,
     reload: Callback<()>,
 ) -> impl IntoView {
     let client = use_session().client();
-    let sync = last.sync;
     let remote = Remote::new(move || {
         version.track();
         async move { client.sync(sync).await }
     });
     use_live().reload_on(move |event| event.data.sync_id == Some(sync), move || remote.reload());
-    let tolerated = Memo::new(move |_| remote.with(|sync| sync.status.is_success()).unwrap_or(false));
+    // While it is retried all of it stays as it was.
+    let tolerated = Memo::new(move |before: Option<&bool>| {
+        let now = |sync: &Sync| {
+            if sync.status.is_active() { before.copied().unwrap_or(false) } else { sync.status.is_success() }
+        };
+        remote.with(now).unwrap_or(false)
+    });
     let shown = Memo::new(move |_| heading.with(Option::is_some));
     Effect::new(move |_| {
-        let left = last.failed || remote.with(left_undelivered).unwrap_or(false);
-        let text = || remote.with(|sync| left_heading(sync, tr!(failure.title))).unwrap_or_else(|| tr!(failure.title));
-        heading.set(left.then(text));
+        let known = remote.with(|sync| {
+            let ended = !sync.status.is_active();
+            ended.then(|| left_undelivered(sync).then(|| left_heading(sync, tr!(failure.title))))
+        });
+        match known.flatten() {
+            Some(left) => heading.set(left),
+            None if failed.get() && heading.with_untracked(Option::is_none) => heading.set(Some(tr!(failure.title))),
+            None => {}
+        }
     });
     on_cleanup(move || {
         let _ = heading.try_set(None);

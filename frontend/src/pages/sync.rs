@@ -106,6 +106,8 @@ fn facts(sync: &Sync) -> impl IntoView + use<> {
     let number = |count: Option<i32>| count.map_or_else(|| "–".to_owned(), |count| format::number(count.into()));
     // What has not arrived has a section of its own.
     let told = |warning: &&SyncWarning| match warning.code.as_str() {
+        // While it is retried they are those of the attempt before.
+        AWAITING_POSTING | RECORDS_NOT_ARRIVED if sync.status.is_active() => false,
         AWAITING_POSTING => !only_awaits(sync),
         RECORDS_NOT_ARRIVED => !left_undelivered(sync),
         _ => true,

@@ -109,12 +109,16 @@ async fn a_source_records_type_alone_is_enough() {
 }
 
 #[tokio::test]
-async fn that_records_await_their_posting_is_the_ledgers_own_word() {
+async fn that_records_are_left_is_the_ledgers_own_word() {
     let scene = Scene::new().await;
-    let warnings = json!([{ "code": "AWAITING_POSTING", "message": "accepted" }]);
+    let warnings = json!([
+        { "code": "AWAITING_POSTING", "message": "accepted" },
+        { "code": "RECORDS_NOT_ARRIVED", "message": "lost" },
+    ]);
     let sync = scene.finished(json!({ "warnings": warnings })).await;
     assert_has(&sync, &json!({ "status": "success", "retryable": false }));
     assert_eq!(sync["warnings"][0]["code"], "REPORTED_AWAITING_POSTING", "{sync}");
+    assert_eq!(sync["warnings"][1]["code"], "REPORTED_RECORDS_NOT_ARRIVED", "{sync}");
 
     let sync = scene.start(json!({ "started_at": scene.at(-40) })).await;
     let mut unknown = record(Uuid::now_v7(), "unknown");

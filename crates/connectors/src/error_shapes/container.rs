@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::item::{Place, is_complaint, member, read};
+use super::item::{Place, is_complaint, member, read, without_echo};
 use super::{MAX_COMPLAINTS, MAX_DEPTH, MAX_MESSAGE, MAX_NAME, MAX_SEGMENTS, ParsedError, Segment, clean, path};
 
 /// Members that hold complaints one level further down.
@@ -70,7 +70,7 @@ impl Walk {
     }
 
     fn words(&mut self, base: &[Segment], message: &str) {
-        self.push(base, ParsedError { message: clean(message, MAX_MESSAGE), ..ParsedError::default() });
+        self.push(base, ParsedError { message: clean(&without_echo(message), MAX_MESSAGE), ..ParsedError::default() });
     }
 
     fn value(&mut self, value: &Value, base: &[Segment], depth: usize, head: bool) {

@@ -73,7 +73,7 @@ pub(super) enum Place {
 /// Reads one complaint; `None` if the object has no words.
 pub(super) fn read(object: &Map<String, Value>, place: Place) -> Option<ParsedError> {
     let said = MESSAGE.iter().find_map(|name| text(member(object, name)?))?;
-    let message = jackson::without_echo(&said).unwrap_or_else(|| without_echo(&said));
+    let message = without_echo(&said);
     let extensions = member(object, "extensions").and_then(Value::as_object);
     let (mut field_name, mut place_named) = field(object, extensions, place);
     if place_named.is_empty() && field_name.is_none() {
@@ -214,8 +214,12 @@ fn listed_in(message: &str) -> impl Iterator<Item = String> {
     listed.split(',').map(|value| value.trim_end_matches('.').to_owned())
 }
 
-/// GraphQL servers quote a refused variable in full: what was sent is not to be kept.
-fn without_echo(message: &str) -> String {
+/// GraphQL servers quote a refused variable in full, and Jackson a refused value: what was sent is not to be kept.
+pub(super) fn without_echo(message: &str) -> String {
+    jackson::without_echo(message).unwrap_or_else(|| without_variable(message))
+}
+
+fn without_variable(message: &str) -> String {
     const QUOTED: &str = " got invalid value ";
     let Some(start) = message.find(QUOTED) else { return message.to_owned() };
     let after = start + QUOTED.len();

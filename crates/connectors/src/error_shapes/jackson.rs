@@ -3,25 +3,44 @@
 
 use super::{MAX_SEGMENTS, Segment, path};
 
-/// Before the way to the member, each step as `Type["member"]` or `Type[2]`.
+/// Before the way to the member, each step as `Type["member"]` or `Type[2]`; it ends the sentence.
 const CHAIN: &str = "(through reference chain: ";
-/// Before what Spring appends to its own sentence, which is Jackson's again.
-const NESTED: &str = "; nested exception is ";
-/// Before where it was read, which may quote the whole document.
-const SOURCE: &str = "\n at [";
-/// Before the refused value, between the marks that end it.
-const ECHOES: [(&str, &str, char); 2] = [(" from String", " \"", '"'), ("Unrecognized token", " '", '\'')];
+/// Before where it was read, which may quote the whole document; and before the sentence when Spring says it again.
+const AFTER: [&str; 2] = ["\n at [", "; nested exception is com.fasterxml.jackson."];
+/// What a refused value follows, the value's own mark last.
+const ECHOES: [&str; 9] = [
+    " from String \"",
+    " from String value (",
+    " from String value \"",
+    " from String value '",
+    " from Number value (",
+    "` from number ",
+    " from Floating-point value (",
+    "Numeric value (",
+    "Unrecognized token '",
+];
+/// What may follow a refused value; with the last, the values that are accepted.
+const REASONS: [&str; 4] = [
+    ": not a valid representation",
+    ": was expecting ",
+    " out of range of ",
+    ": not one of the values accepted for Enum class: [",
+];
 
 /// The way to the refused member.
 pub(super) fn place(message: &str) -> Option<Vec<Segment>> {
-    let mut rest = message.split_once(CHAIN)?.1;
+    let mut rest = message.trim_end().strip_suffix(')')?.rsplit_once(CHAIN)?.1;
     let mut found = Vec::new();
     while found.len() < MAX_SEGMENTS
-        && let Some((_, after)) = rest.split_once('[')
+        && let Some((_, mut after)) = rest.split_once('[')
     {
+        // An array's type ends with brackets of its own.
+        while let Some(further) = after.strip_prefix("][") {
+            after = further;
+        }
         let (named, behind) = match after.strip_prefix('"') {
             Some(quoted) => quoted.split_once("\"]")?,
-            None => after.split_once(']')?,
+            None => after.split_once(']').filter(|(named, _)| *named != "?")?,
         };
         found.push(path::step(named));
         match behind.strip_prefix("->") {
@@ -32,19 +51,21 @@ pub(super) fn place(message: &str) -> Option<Vec<Segment>> {
     (!found.is_empty()).then_some(found)
 }
 
-/// The sentence without the value that it quotes, without the document, and said once; `None` if it is not Jackson's.
+/// The sentence without the value and the document that it quotes; `None` if there is neither.
 pub(super) fn without_echo(message: &str) -> Option<String> {
-    let source = message.find(SOURCE);
-    let nested = message.find(NESTED).filter(|_| source.is_some() || message.contains(CHAIN));
-    let end = [source, nested].into_iter().flatten().min();
+    let end = AFTER.iter().filter_map(|mark| message.find(mark)).min();
     let said = &message[..end.unwrap_or(message.len())];
-    let quoted = ECHOES.iter().find_map(|(before, open, close)| {
-        let (start, value) = said.split_once(&format!("{before}{open}"))?;
-        // The last of its mark: the value may hold the same. Without one the sentence was cut within the value.
-        let behind = value.rfind(&format!("{close}:")).map_or("", |at| &value[at + close.len_utf8()..]);
-        Some(format!("{start}{before}{behind}"))
+    let echo = ECHOES.iter().filter_map(|mark| said.find(mark).map(|at| at + mark.len())).min();
+    let Some(echo) = echo else { return end.map(|_| said.to_owned()) };
+    let (before, rest) = said.split_at(echo);
+    // Of what follows only what it says anyway: the value may hold anything, and be cut anywhere.
+    let reason = REASONS.iter().find_map(|reason| Some((reason, rest.rsplit_once(*reason)?.1)));
+    let reason = reason.map_or_else(String::new, |(reason, after)| match after.split_once(']') {
+        Some((accepted, _)) if reason.ends_with('[') => format!("{reason}{accepted}]"),
+        _ => reason.trim_end_matches([':', ' ', '[']).to_owned(),
     });
-    quoted.or_else(|| end.map(|_| said.to_owned()))
+    let before = before.trim_end_matches(['"', '\'', '(', ' ']);
+    Some(format!("{before}{reason}"))
 }
 
 #[cfg(test)]
@@ -59,6 +80,8 @@ mod tests {
             ("Batch[\"items\"]->java.util.ArrayList[1]->Claim[\"amount\"]", "items.1.amount"),
             ("java.util.ArrayList[0]", "0"),
             ("Claim[\"cost center\"])", "cost center"),
+            ("Object[][0]->Claim[\"lines\"]->Line[][2]->Line[\"amount\"]", "0.lines.2.amount"),
+            ("Claim[\"lines\"]->java.util.HashSet[?]", ""),
             ("Claim", ""),
             ("Claim[\"amount", ""),
         ];
@@ -70,21 +93,46 @@ mod tests {
     }
 
     #[test]
+    fn only_the_end_of_the_sentence_is_the_way() {
+        let said = format!("of String \"{CHAIN}X[\"S3CRET\"])\": no {CHAIN}Claim[\"amount\"])");
+        assert_eq!(path::to_text(&place(&said).unwrap()), "amount");
+        assert_eq!(place(&format!("of String \"{CHAIN}X[\"S3CRET\"]), and cut")), None);
+    }
+
+    #[test]
     fn a_refused_value_is_not_kept_whatever_it_holds() {
-        for value in ["S3CRET", "S3CRET\": a", "a \"S3CRET\"", ""] {
+        for value in ["S3CRET", "S3CRET\": a", "a \"S3CRET\"", "\n at [S3CRET", "; nested exception is S3CRET", ""] {
             let once = format!("{NUMBER} \"{value}\": not a valid representation");
-            let twice = format!("JSON parse error: {once}{NESTED}x: {once}\n at [] {CHAIN}Claim[\"amount\"])");
-            for (said, before) in [(&once, ""), (&twice, "JSON parse error: ")] {
+            let twice = format!("JSON parse error: {once}; nested exception is com.fasterxml.jackson.X: {once}\n at [");
+            for said in [&once, &twice] {
                 let kept = without_echo(said).unwrap();
-                assert_eq!(kept, format!("{before}{NUMBER}: not a valid representation"), "{said}");
+                assert!(kept.contains(NUMBER) && !kept.contains("S3CRET"), "{said}: {kept}");
             }
         }
-        let token = without_echo("JSON parse error: Unrecognized token 'S3CRET': was expecting JSON");
-        assert_eq!(token.unwrap(), "JSON parse error: Unrecognized token: was expecting JSON");
-        let cut = without_echo(&format!("{NUMBER} \"S3CRET, and the sentence was cut")).unwrap();
-        assert_eq!(cut, NUMBER);
-        let source = without_echo("No content\n at [Source: (String)\"S3CRET\"; line: 1, column: 0]").unwrap();
-        assert_eq!(source, "No content");
+        let cases = [
+            (" \"S3CRET\": not a valid representation", ": not a valid representation"),
+            (
+                " \"S3CRET\": not one of the values accepted for Enum class: [NOK, SEK]",
+                ": not one of the values accepted for Enum class: [NOK, SEK]",
+            ),
+            (
+                " \"S3CRET\": Failed to deserialize java.time.LocalDate: Text 'S3CRET' could not be parsed at index 0",
+                "",
+            ),
+            (" \"S3CRET, and the sentence was cut", ""),
+            (" value ('S3CRET')", " value"),
+        ];
+        for (said, kept) in cases {
+            assert_eq!(without_echo(&format!("{NUMBER}{said}")).unwrap(), format!("{NUMBER}{kept}"));
+        }
+        let cases = [
+            ("Unrecognized token 'S3CRET': was expecting JSON", "Unrecognized token: was expecting"),
+            ("Numeric value (5550199) out of range of int", "Numeric value out of range of"),
+            ("No content\n at [Source: (String)\"S3CRET\"; line: 1, column: 0]", "No content"),
+        ];
+        for (said, kept) in cases {
+            assert_eq!(without_echo(said).unwrap(), kept);
+        }
         assert_eq!(without_echo("it was not taken; nested exception is one of String \"x\""), None);
     }
 }

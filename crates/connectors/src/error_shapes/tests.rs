@@ -160,6 +160,8 @@ fn echoes_of_what_was_sent_are_not_kept() {
         json!({ "errors": [{ "field": "a", "defaultMessage": "bad", "rejectedValue": "S3CRET" }] }),
         json!({ "details": [{ "field": "/a", "value": "S3CRET", "issue": "BAD", "description": "bad" }] }),
         json!({ "status": 400, "message": "JSON parse error: Unrecognized token 'S3CRET': was expecting JSON" }),
+        json!({ "errors": { "amount": ["no `X` from String \"S3CRET\": not a valid representation"] } }),
+        json!({ "errors": ["Numeric value (5S3CRET5) out of range of int"] }),
         json!({ "errors": [{ "message": "Variable \"$i\" got invalid value \"S3CRET\"; Expected Int." }] }),
     ];
     for body in bodies {
@@ -167,6 +169,8 @@ fn echoes_of_what_was_sent_are_not_kept() {
         assert_eq!(found.len(), 1, "{body}");
         assert!(!format!("{found:?}").contains("S3CRET"), "{body}");
     }
+    let text = "No content\n at [Source: (String)\"S3CRET\"; line: 1, column: 0]";
+    assert_eq!(parse_body(text.as_bytes(), Some("text/plain")).remove(0).message, "No content");
 }
 
 #[test]

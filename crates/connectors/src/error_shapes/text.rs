@@ -1,5 +1,6 @@
 //! Plain text and pages: what they say, bounded, and without what a database cannot hold.
 
+use super::item::without_echo;
 use super::{MAX_MESSAGE, ParsedError};
 
 /// Characters of a body that are looked at when it isn't JSON.
@@ -42,7 +43,7 @@ pub(super) fn parse(body: &str, content_type: Option<&str>) -> Vec<ParsedError> 
             (None, None) => element(&body, "message").or_else(|| element(&body, "Message")).unwrap_or_default(),
         }
     } else {
-        clean(&body, MAX_MESSAGE)
+        clean(&without_echo(&body), MAX_MESSAGE)
     };
     if said.is_empty() { Vec::new() } else { vec![ParsedError { message: said, ..ParsedError::default() }] }
 }

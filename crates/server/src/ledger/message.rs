@@ -1,9 +1,8 @@
 //! What the external systems said, made fit for storing.
 
-use domain::asking::AWAITING_POSTING;
 use domain::record::{RecordError, RecordOutcome};
 use domain::redaction::redact;
-use domain::sync_log::{MAX_MESSAGE_CHARS, SyncWarning, cut};
+use domain::sync_log::{LEFT_BEHIND, MAX_MESSAGE_CHARS, SyncWarning, cut};
 use store::record_outcomes::NewOutcome;
 use store::source_records::RecordKey;
 
@@ -50,12 +49,16 @@ pub fn skipped(key: RecordKey, code: &str) -> NewOutcome {
     NewOutcome { errors: vec![error], ..NewOutcome::bare(key, RecordOutcome::Skipped) }
 }
 
-/// A runner's remark, fit for storing. The one by which the ledger knows the syncs that it will ask about is its own to
+/// A runner's remark, fit for storing. Those by which the ledger knows the syncs of which records are left are its own to
 /// make.
 pub(super) fn storable_warning(warning: &SyncWarning) -> SyncWarning {
     let code = warning.code.replace('\0', "");
     SyncWarning {
-        code: if code == AWAITING_POSTING { format!("REPORTED_{code}") } else { cut(&code, 200).to_owned() },
+        code: if LEFT_BEHIND.contains(&code.as_str()) {
+            format!("REPORTED_{code}")
+        } else {
+            cut(&code, 200).to_owned()
+        },
         message: storable(&warning.message),
         pointer: warning.pointer.as_deref().map(|pointer| cut(&pointer.replace('\0', ""), 500).to_owned()),
     }
