@@ -44,6 +44,13 @@ const CLAIMS = [
 /** A number where a text belongs. */
 const UNREADABLE = [{ ...CLAIMS[0], claim_number: 'C-3', lines: [{ account: 7140, amount: '120.50' }] }];
 
+/** A change that nobody may make. */
+const FORBIDDEN = {
+    method: 'PUT',
+    path: '/claims/0192f3a0-0000-7000-8000-000000000000',
+    sent: [{ amount: '12.00' }]
+};
+
 const whole = (code, message) => ({ record: null, code, field: null, field_name: null, message });
 
 // Where nothing else is said, what is sent is what the fixture holds.
@@ -60,9 +67,7 @@ export const CASES = {
     },
     fastapi_http_exception: {
         by: 'fastapi',
-        method: 'PUT',
-        path: '/claims/0192f3a0-0000-7000-8000-000000000000',
-        sent: [{ amount: '12.00' }],
+        ...FORBIDDEN,
         expect: [whole(null, 'Not enough permissions')]
     },
     drf_single: { by: 'drf', ...posted('/claims') },
@@ -156,9 +161,7 @@ export const CASES = {
     laravel_array: { by: 'laravel', ...posted('/claims/batch-array') },
     laravel_forbidden: {
         by: 'laravel',
-        method: 'PUT',
-        path: '/claims/0192f3a0-0000-7000-8000-000000000000',
-        sent: [{ amount: '12.00' }],
+        ...FORBIDDEN,
         expect: [whole(null, 'This action is unauthorized.')]
     },
     spring: { by: 'boot', ...posted('/claims') },
@@ -191,9 +194,7 @@ export const CASES = {
     },
     aspnet_forbidden: {
         by: 'aspnet',
-        method: 'PUT',
-        path: '/claims/0192f3a0-0000-7000-8000-000000000000',
-        sent: [{ amount: '12.00' }],
+        ...FORBIDDEN,
         expect: [whole(null, 'Forbidden')]
     },
     aspnet_whole: { by: 'aspnet', ...posted('/claims'), sent: [{ ...CLAIMS[0], amount: '99.00' }], expect: [] }

@@ -131,11 +131,11 @@ export async function version({ node, python, debian, jars = [], said }) {
     }
     let whole;
     if (node) {
-        const said = join(node, 'package.json');
-        if (!existsSync(said)) {
+        const described = join(node, 'package.json');
+        if (!existsSync(described)) {
             throw new Error(`${node} is not installed`);
         }
-        whole = JSON.parse(readFileSync(said, 'utf8')).version;
+        whole = JSON.parse(readFileSync(described, 'utf8')).version;
     } else if (debian) {
         const installed = await debianVersion(debian);
         whole = said ?? installed;

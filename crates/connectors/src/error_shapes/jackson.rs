@@ -19,13 +19,11 @@ const ECHOES: [&str; 9] = [
     "Numeric value (",
     "Unrecognized token '",
 ];
-/// What may follow a refused value; with the last, the values that are accepted.
-const REASONS: [&str; 4] = [
-    ": not a valid representation",
-    ": was expecting ",
-    " out of range of ",
-    ": not one of the values accepted for Enum class: [",
-];
+/// What may follow a refused value.
+const REASONS: [&str; 3] =
+    [": not a valid representation", " out of range", ": not one of the values accepted for Enum class"];
+/// After the last of them, before the values that are accepted.
+const ACCEPTED: &str = "accepted for Enum class: [";
 
 /// The way to the refused member.
 pub(super) fn place(message: &str) -> Option<Vec<Segment>> {
@@ -59,13 +57,11 @@ pub(super) fn without_echo(message: &str) -> Option<String> {
     let Some(echo) = echo else { return end.map(|_| said.to_owned()) };
     let (before, rest) = said.split_at(echo);
     // Of what follows only what it says anyway: the value may hold anything, and be cut anywhere.
-    let reason = REASONS.iter().find_map(|reason| Some((reason, rest.rsplit_once(*reason)?.1)));
-    let reason = reason.map_or_else(String::new, |(reason, after)| match after.split_once(']') {
-        Some((accepted, _)) if reason.ends_with('[') => format!("{reason}{accepted}]"),
-        _ => reason.trim_end_matches([':', ' ', '[']).to_owned(),
-    });
+    let reason = REASONS.iter().find(|reason| rest.contains(**reason)).copied().unwrap_or_default();
+    let accepted = rest.rsplit_once(ACCEPTED).and_then(|(_, after)| Some(after.split_once(']')?.0));
+    let accepted = accepted.map_or_else(String::new, |values| format!(": [{values}]"));
     let before = before.trim_end_matches(['"', '\'', '(', ' ']);
-    Some(format!("{before}{reason}"))
+    Some(format!("{before}{reason}{accepted}"))
 }
 
 #[cfg(test)]
@@ -126,8 +122,8 @@ mod tests {
             assert_eq!(without_echo(&format!("{NUMBER}{said}")).unwrap(), format!("{NUMBER}{kept}"));
         }
         let cases = [
-            ("Unrecognized token 'S3CRET': was expecting JSON", "Unrecognized token: was expecting"),
-            ("Numeric value (5550199) out of range of int", "Numeric value out of range of"),
+            ("Unrecognized token 'S3CRET': was expecting JSON", "Unrecognized token"),
+            ("Numeric value (5550199) out of range of int", "Numeric value out of range"),
             ("No content\n at [Source: (String)\"S3CRET\"; line: 1, column: 0]", "No content"),
         ];
         for (said, kept) in cases {
